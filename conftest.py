@@ -1,0 +1,17 @@
+"""Test-wide switches: shape checks at every call, and how hard to search."""
+
+import os
+
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+install_import_hook(
+    ["calibench"],
+    # An int is welcome where a float is expected, as in the static type system.
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
+
+# No deadline: the first call compiles kernels and shape checks.
+settings.register_profile("quick", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

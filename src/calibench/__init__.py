@@ -1,0 +1,1 @@
+"""How a classifier's calibration depends on its training loss."""

@@ -1,0 +1,63 @@
+"""The errors a caller may want to catch, each with the exit code of the command line."""
+
+from typing import ClassVar
+
+
+class CalibenchError(Exception):
+    """Base of every error raised on purpose: what was asked, what is wrong, the remedy."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ParameterError(CalibenchError, ValueError):
+    """A parameter, a study file or a command-line option is not valid."""
+
+    exit_code = 2
+
+
+class DataError(CalibenchError, ValueError):
+    """Predictions, labels, images or a file of them are not valid."""
+
+    exit_code = 3
+
+
+class FitError(CalibenchError, RuntimeError):
+    """A calibrator has no finite optimum on the given predictions."""
+
+    exit_code = 3
+
+
+class LeakageError(CalibenchError, ValueError):
+    """Something would be fitted or chosen on the data that judges it."""
+
+    exit_code = 2
+
+
+class ResourceError(CalibenchError, OSError):
+    """The disk, a permission, the network, memory or a device refused."""
+
+    exit_code = 4
+
+
+class IntegrityError(CalibenchError, RuntimeError):
+    """A stored file is not what was written."""
+
+    exit_code = 5
+
+
+class LockedError(CalibenchError, RuntimeError):
+    """Another process is at work on the same run."""
+
+    exit_code = 6
+
+
+class FingerprintError(CalibenchError, RuntimeError):
+    """A run was begun under other software, hardware or data."""
+
+    exit_code = 7
+
+
+class InterruptedRunError(CalibenchError):
+    """Asked to stop; everything committed is kept and the run can be resumed."""
+
+    exit_code = 75
