@@ -1,0 +1,95 @@
+"""Cross-entropy with a reward for the entropy of the prediction."""
+
+import math
+from dataclasses import dataclass
+
+from calibench.losses.log_probability import log_probs, of_labels
+from calibench.losses.parameters import (
+    require_coefficient,
+    require_num_classes,
+    require_target,
+)
+from calibench.shapes import Labels, Logits, PerExample, Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropyRegularization:
+    """Cross-entropy minus alpha times the prediction's entropy, the confidence penalty.
+
+    -ln p_y - alpha H(p), H(p) = -sum_k p_k ln p_k in nats: a sum over classes, a mean
+    over examples. Codes that average the entropy over examples *and* classes apply
+    alpha / K. At least -alpha ln K; alpha = 0 is cross-entropy.
+
+    Raises:
+        ParameterError: alpha is not a finite number that is at least 0.
+
+    Source:
+        Pereyra et al. 2017, section 3.
+
+    >>> import torch
+    >>> EntropyRegularization(alpha=1)(torch.zeros(1, 2), torch.tensor([0]))
+    tensor(0.)
+    """
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        alpha = require_coefficient("EntropyRegularization: alpha", self.alpha)
+        object.__setattr__(self, "alpha", alpha)
+
+    def __call__(self, logits: Logits, labels: Labels) -> Scalar:
+        return self.per_example(logits, labels).mean()
+
+    def per_example(self, logits: Logits, labels: Labels) -> PerExample:
+        log_p = log_probs(logits)
+        # ln p stays finite where p underflows to 0, so p ln p is 0 there and not NaN.
+        negative_entropy = (log_p.exp() * log_p).sum(dim=1)
+        return self.alpha * negative_entropy - of_labels(log_p, labels)
+
+    def target_confidence(self, num_classes: int) -> float:
+        """Return the p in (1/K, 1] with ln[(K - 1) p / (1 - p)] = 1 / (alpha p).
+
+        Raises:
+            ParameterError: There are fewer than 2 classes.
+
+        >>> round(EntropyRegularization(alpha=0.2).target_confidence(num_classes=10), 3)
+        0.954
+        """
+        others = require_num_classes(num_classes) - 1
+        if self.alpha == 0:
+            return 1.0
+        return 1 / (1 + others * math.exp(-_logit_gap(self.alpha, others)))
+
+    @classmethod
+    def for_target_confidence(
+        cls, target: float, num_classes: int
+    ) -> "EntropyRegularization":
+        """Return alpha = 1 / (p ln[(K - 1) p / (1 - p)]) for the target p.
+
+        Raises:
+            ParameterError: The target is not in (1/K, 1].
+
+        >>> loss = EntropyRegularization.for_target_confidence(0.95, num_classes=10)
+        >>> round(loss.alpha, 4)
+        0.2047
+        """
+        target = require_target(target, num_classes)
+        if target == 1:
+            return cls(alpha=0.0)
+        gap = math.log((num_classes - 1) * target / (1 - target))
+        return cls(alpha=1 / (target * gap))
+
+
+def _logit_gap(alpha: float, others: int) -> float:
+    """Return the root d of alpha d = 1 + others exp(-d), others = K - 1.
+
+    d is the label's logit minus any other. The difference of the two sides is concave
+    and increasing, so Newton's steps from 1 / alpha, left of the root, only go right.
+    """
+    gap = 1 / alpha
+    while (tail := others * math.exp(-gap)) > 0:
+        step = (1 + tail - alpha * gap) / (alpha + tail)
+        if gap + step <= gap:
+            break
+        gap += step
+    return gap

@@ -1,0 +1,109 @@
+"""Cross-entropy with a penalty on the norm of the logits."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from calibench.losses.log_probability import log_probs, of_labels, widened
+from calibench.losses.parameters import (
+    require_coefficient,
+    require_num_classes,
+    require_real,
+    require_target,
+)
+from calibench.shapes import Labels, Logits, PerExample, Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class LpNorm:
+    """Cross-entropy plus alpha times the Lp norm of the logits.
+
+    -ln p_y + alpha (sum_k |z_k|^p)^(1/p), p >= 1; p = inf is max_k |z_k|. At least 0;
+    alpha = 0 is cross-entropy. Unlike softmax it changes when a constant is added to
+    all logits. Where the norm has no gradient we take 0 at a zero logit (p = 1) and at
+    zero logits (any p), and spread p = inf evenly over ties.
+
+    Raises:
+        ParameterError: alpha is not in [0, inf) or p not in [1, inf].
+
+    Source:
+        Wang et al. 2021 (p = 1). Theirs and ours is a mean over examples of a sum over
+        classes; codes that average over classes too apply alpha / K.
+
+    >>> import torch
+    >>> LpNorm(alpha=1)(torch.tensor([[1e4, -1.0]]), torch.tensor([0]))
+    tensor(10001.)
+    """
+
+    alpha: float
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        alpha = require_coefficient("LpNorm: alpha", self.alpha)
+        p = require_real(
+            "LpNorm: p",
+            self.p,
+            allowed=lambda number: number >= 1,
+            interval="in [1, inf]",
+        )
+        object.__setattr__(self, "alpha", alpha)
+        object.__setattr__(self, "p", p)
+
+    def __call__(self, logits: Logits, labels: Labels) -> Scalar:
+        return self.per_example(logits, labels).mean()
+
+    def per_example(self, logits: Logits, labels: Labels) -> PerExample:
+        wide = widened(logits)
+        return self.alpha * _norm(wide, self.p) - of_labels(log_probs(wide), labels)
+
+    def target_confidence(self, num_classes: int) -> float:
+        """Return max(1/K, 1 - alpha c), c the cost of a unit gap between logits.
+
+        c = [1 + (K - 1)^(1 - q)]^(-1/q), 1/p + 1/q = 1, is the least Lp norm of logits
+        whose label is 1 above all others: 1 for p = 1, sqrt(1 - 1/K) for p = 2, 1/2
+        for p = inf. From alpha = (K - 1) / (K c) on, the optimum is at zero logits.
+
+        Raises:
+            ParameterError: There are fewer than 2 classes.
+
+        >>> LpNorm(alpha=0.25).target_confidence(num_classes=10)
+        0.75
+        """
+        chance = 1 / require_num_classes(num_classes)
+        return max(chance, 1 - self.alpha * _unit_gap_norm(self.p, num_classes))
+
+    @classmethod
+    def for_target_confidence(
+        cls, target: float, num_classes: int, *, p: float = 1.0
+    ) -> "LpNorm":
+        """Return alpha = (1 - target) / c, with c of `target_confidence`.
+
+        Raises:
+            ParameterError: The target is not in (1/K, 1] or p not in [1, inf].
+
+        >>> LpNorm.for_target_confidence(0.75, num_classes=10)
+        LpNorm(alpha=0.25, p=1.0)
+        """
+        target = require_target(target, num_classes)
+        p = cls(alpha=0.0, p=p).p
+        return cls(alpha=(1 - target) / _unit_gap_norm(p, num_classes), p=p)
+
+
+def _norm(logits: Logits, p: float) -> PerExample:
+    if p in {1, math.inf}:
+        return torch.linalg.vector_norm(logits, p, dim=1)
+    # Powers of logits overflow; of their ratios to the largest they do not. The norm
+    # is homogeneous, so the scale adds nothing to the gradient and is held constant.
+    scale = logits.detach().abs().amax(dim=1, keepdim=True)
+    scale = torch.where(scale > 0, scale, 1)
+    return scale.squeeze(1) * torch.linalg.vector_norm(logits / scale, p, dim=1)
+
+
+def _unit_gap_norm(p: float, num_classes: int) -> float:
+    """Return the least Lp norm of K logits, one of them 1 above all others."""
+    if p == 1:
+        return 1.0
+    others: float = num_classes - 1
+    # With the dual exponent q: 1 - q = -1 / (p - 1) and 1 / q = 1 - 1 / p.
+    return (1 + others ** (-1 / (p - 1))) ** (1 / p - 1)

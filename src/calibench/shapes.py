@@ -1,0 +1,12 @@
+"""Names for the tensors that cross module boundaries; importing this imports torch."""
+
+from typing import TypeAlias
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "batch channels height width"]
+Logits: TypeAlias = Float[Tensor, "batch classes"]
+Labels: TypeAlias = Int[Tensor, " batch"]
+PerExample: TypeAlias = Float[Tensor, " batch"]
+Scalar: TypeAlias = Float[Tensor, ""]
