@@ -1,0 +1,43 @@
+"""Scores of predictions: every metric maps Predictions to a float."""
+
+from calibench.metrics.calibration_error import (
+    debiased_l2,
+    max_calibration_error,
+    overconfidence,
+    rms_calibration_error,
+    top_label_bins,
+    top_label_ece,
+    underconfidence,
+)
+from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.panel import scalars
+from calibench.metrics.scores import (
+    accuracy,
+    brier,
+    confidence_gap,
+    error_rate,
+    mean_confidence,
+    nll,
+)
+from calibench.metrics.smooth import smooth_ece
+from calibench.metrics.truth import true_calibration_error
+
+__all__ = [
+    "accuracy",
+    "brier",
+    "classwise_ece",
+    "confidence_gap",
+    "debiased_l2",
+    "error_rate",
+    "max_calibration_error",
+    "mean_confidence",
+    "nll",
+    "overconfidence",
+    "rms_calibration_error",
+    "scalars",
+    "smooth_ece",
+    "top_label_bins",
+    "top_label_ece",
+    "true_calibration_error",
+    "underconfidence",
+]

@@ -1,0 +1,69 @@
+"""Calibration error of every class, one against the rest."""
+
+import numpy as np
+from jaxtyping import Float64
+
+from calibench.binning import Binning, exact_sums, scheme_named
+from calibench.predictions import Predictions
+
+# Class probabilities binned at a time: bounds the memory for many classes.
+_BLOCK = 2**20
+
+
+def classwise_ece(
+    some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
+) -> float:
+    """Mean over classes of the one-against-rest calibration error.
+
+    For each class, its probability is binned over *all* examples and compared with the
+    share of them that bears its label; the K errors are averaged. Others sum them, or
+    leave out small probabilities.
+
+    Args:
+        some: The predictions.
+        num_bins: How many bins for each class.
+        scheme: "equal_width", "equal_mass", or a binning function.
+
+    Returns:
+        A fraction in [0, 1]; at most 2 / K, because each row of probabilities and each
+        label have mass 1.
+
+    Raises:
+        ParameterError: `num_bins` is below 1, or there is no such scheme.
+
+    Source:
+        Nixon et al. 2019 (static calibration error); Kull et al. 2019, equation 4.
+
+    Example:
+        >>> classwise_ece(Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1]))
+        0.25
+    """
+    gaps = classwise_gaps(some, num_bins, scheme_named(scheme))
+    return float(np.abs(gaps).sum() / (some.num_classes * some.num_examples))
+
+
+def classwise_gaps(
+    some: Predictions, num_bins: int, binning: Binning
+) -> Float64[np.ndarray, "classes bins"]:
+    """The sum of (probability - [label is the class]) in every bin of every class."""
+    num_examples, num_classes = some.probs.shape
+    per_block = max(1, _BLOCK // num_examples)
+    blocks = [
+        _gaps_of(some, range(low, min(low + per_block, num_classes)), num_bins, binning)
+        for low in range(0, num_classes, per_block)
+    ]
+    return np.concatenate(blocks)
+
+
+def _gaps_of(
+    some: Predictions, classes: range, num_bins: int, binning: Binning
+) -> Float64[np.ndarray, "some_classes bins"]:
+    columns = np.ascontiguousarray(some.probs[:, classes.start : classes.stop].T)
+    index = np.stack([binning(column, num_bins).index for column in columns])
+    cells = index + np.arange(len(classes))[:, None] * num_bins
+    size = len(classes) * num_bins
+    total = exact_sums(cells.ravel(), columns.ravel(), size)
+    member = (some.labels >= classes.start) & (some.labels < classes.stop)
+    example = np.flatnonzero(member)
+    hits = cells[some.labels[example] - classes.start, example]
+    return (total - np.bincount(hits, minlength=size)).reshape(len(classes), num_bins)

@@ -1,0 +1,62 @@
+"""The cheap panel: one number per metric, without resampling."""
+
+from calibench.binning import equal_mass
+from calibench.metrics.calibration_error import (
+    largest_size,
+    mean_excess,
+    mean_shortfall,
+    mean_size,
+    pair_products,
+    top_label_bins,
+)
+from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.scores import (
+    brier,
+    confidence_gap,
+    error_rate,
+    mean_confidence,
+    nll,
+)
+from calibench.metrics.smooth import smooth_ece
+from calibench.predictions import Predictions
+
+
+def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
+    """Score predictions on every metric that needs no resampling, in one pass.
+
+    Each entry equals the function of its name (`top_label_ece_equal_mass`:
+    `top_label_ece` with `scheme="equal_mass"`). Floors and intervals: `evaluate`.
+
+    Args:
+        some: The predictions.
+        num_bins: How many bins for the binned metrics.
+
+    Returns:
+        Name -> number. `nll` may be infinite, `debiased_l2` and `confidence_gap`
+        negative.
+
+    Raises:
+        ParameterError: `num_bins` is below 1.
+
+    Example:
+        >>> scalars(Predictions.from_probs([[1.0, 0.0]], [0]))["error_rate"]
+        0.0
+    """
+    stats = top_label_bins(some, num_bins=num_bins)
+    mass = top_label_bins(some, num_bins=num_bins, scheme=equal_mass)
+    weight, gap = stats.weight, stats.gap
+    return {
+        "error_rate": error_rate(some),
+        "nll": nll(some),
+        "brier": brier(some),
+        "mean_confidence": mean_confidence(some),
+        "confidence_gap": confidence_gap(some),
+        "top_label_ece": float(mean_size(weight, gap)),
+        "top_label_ece_equal_mass": float(mean_size(mass.weight, mass.gap)),
+        "max_calibration_error": float(largest_size(weight, gap)),
+        "classwise_ece": classwise_ece(some, num_bins=num_bins),
+        "overconfidence": float(mean_excess(weight, gap)),
+        "underconfidence": float(mean_shortfall(weight, gap)),
+        "debiased_l2": pair_products(stats),
+        "smooth_ece": smooth_ece(some),
+    }

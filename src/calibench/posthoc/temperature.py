@@ -1,0 +1,152 @@
+"""Temperature scaling."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from calibench.errors import FitError, LeakageError, ParameterError
+from calibench.predictions import Predictions
+
+# The inverse temperature is sought within a factor of e^200 of the scale of the logits;
+# no data set of float64 logits has its optimum beyond, short of having none.
+_LOG_RANGE = 200.0
+_STEPS = 300
+_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Divides logits by a positive constant; never changes the predicted class.
+
+    Attributes:
+        value: T, finite and above 0. Above 1 it lowers every confidence.
+
+    Example:
+        >>> Temperature(2.0)(np.array([[2.0, 4.0]])).tolist()
+        [[1.0, 2.0]]
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value < math.inf:
+            msg = f"temperature must be above 0 and finite, got {self.value}."
+            raise ParameterError(msg)
+
+    @classmethod
+    def fit(cls, predictions: Predictions) -> "Temperature":
+        """Find the temperature with the lowest NLL.
+
+        The NLL of logits u * z is convex in u = 1 / T with derivative
+        mean(E_softmax(uz)[z] - z_label), whose root is bracketed and then found by
+        Newton's method in ln u, falling back on bisection: no learning rate, no grid,
+        T above 0 by construction. At the optimum the mean NLL equals the mean entropy.
+
+        Raises:
+            LeakageError: The predictions are of the test split.
+            FitError: There is no finite optimum: every label has the largest logit, so
+                that the NLL falls towards T = 0; or the logits tell nothing about the
+                labels, so that it falls towards T = infinity; or a label has
+                probability 0, so that it is infinite.
+
+        Source:
+            Guo et al. 2017, section 4.2.
+        """
+        if predictions.split == "test":
+            msg = (
+                "temperature: nothing is fitted on the test split, because it judges "
+                "the fit. Give the calibration split."
+            )
+            raise LeakageError(msg)
+        return cls(1 / math.exp(_optimal_log_inverse(predictions)))
+
+    def __call__(self, logits: Any) -> Any:  # noqa: ANN401 - a numpy array or torch tensor
+        """Divide logits by the temperature: an array in, the same kind of array out."""
+        return logits / self.value
+
+    def apply(self, predictions: Predictions) -> Predictions:
+        """Scale predictions; kind, labels and split stay.
+
+        Of probabilities it scales the logarithms and normalizes again.
+        """
+        scaled = Predictions(
+            predictions.labels,
+            "logits",
+            predictions.logits / self.value,
+            predictions.split,
+        )
+        if predictions.kind == "logits":
+            return scaled
+        return Predictions(predictions.labels, "probs", scaled.probs, predictions.split)
+
+
+def _optimal_log_inverse(predictions: Predictions) -> float:
+    # Shifted so that the largest logit of a row is 0, and scaled to a mean depth of 1:
+    # neither moves the optimum of u times its scale.
+    logits = predictions.logits - predictions.logits.max(axis=1, keepdims=True)
+    depth = -logits[np.arange(len(logits)), predictions.labels]
+    _refuse_without_optimum(predictions, logits, depth)
+    finite = np.where(np.isfinite(logits), logits, 0.0)
+    scale = float(-finite.mean())
+    low, high = -_LOG_RANGE, _LOG_RANGE
+    scaled, target = finite / scale, float(-depth.mean() / scale)
+    support = logits > -np.inf
+    position = 0.0
+    for _ in range(_STEPS):
+        slope, curvature = _derivatives(scaled, support, math.exp(position), target)
+        low, high = (position, high) if slope < 0 else (low, position)
+        step = -slope / curvature if curvature > 0 else math.inf
+        if abs(step) < _TOLERANCE or high - low < _TOLERANCE:
+            break
+        position += step
+        if not low < position < high:
+            position = (low + high) / 2
+    return position - math.log(scale)
+
+
+def _derivatives(
+    logits: Float64[np.ndarray, "examples classes"],
+    support: np.ndarray,
+    inverse: float,
+    target: float,
+) -> tuple[float, float]:
+    """The slope of the NLL in u, and the derivative of that slope in ln u."""
+    weights = np.where(support, np.exp(inverse * logits), 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = (weights * logits).sum(axis=1)
+    variance = (weights * logits**2).sum(axis=1) - mean**2
+    return float(mean.mean()) - target, inverse * float(variance.mean())
+
+
+def _refuse_without_optimum(
+    predictions: Predictions,
+    logits: Float64[np.ndarray, "examples classes"],
+    depth: Float64[np.ndarray, " examples"],
+) -> None:
+    about = f"on these {predictions.num_examples:,} predictions"
+    if not np.isfinite(depth).all():
+        row = int(np.argmin(np.isfinite(depth)))
+        msg = (
+            f"temperature has no optimum {about}: row {row} (counted from 0) gives its "
+            "label probability 0, so the NLL is infinite at every temperature. Give "
+            "logits instead of rounded probabilities."
+        )
+        raise FitError(msg)
+    if not depth.any():
+        msg = (
+            f"temperature has no finite optimum {about}: every label has the largest "
+            "logit, so the NLL falls all the way to T = 0. Fit on more, or on "
+            "held-out, examples."
+        )
+        raise FitError(msg)
+    flat = np.where(np.isfinite(logits), logits, np.nan)
+    if np.nanmean(flat, axis=1).mean() >= -depth.mean():
+        msg = (
+            f"temperature has no finite optimum {about}: labels have no higher logits "
+            "than other classes on average, so the NLL falls all the way to T = "
+            "infinity. Check that labels and predictions are in the same order."
+        )
+        raise FitError(msg)

@@ -1,0 +1,184 @@
+"""A classifier's answers on labeled examples, and the views that metrics need."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from calibench import validation
+from calibench.validation import Array, Split
+
+Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
+Vector: TypeAlias = Float64[np.ndarray, " examples"]
+Labels: TypeAlias = Int64[np.ndarray, " examples"]
+Correct: TypeAlias = Bool[np.ndarray, " examples"]
+Kind: TypeAlias = Literal["logits", "probs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One row of logits or probabilities, and one label, per example.
+
+    Build it with `from_logits` or `from_probs`: which of the two the numbers are is
+    declared by the caller, never guessed from their range. Every view is float64 (a
+    float32 softmax rounds confident predictions to exactly 1, a bin edge), derived on
+    first use, kept, and read-only. Inputs are never modified; a float64 C-ordered
+    input is not copied, so leave it alone while its predictions are in use.
+
+    Attributes:
+        labels: Class ids in 0..num_classes - 1.
+        kind: What `values` holds, "logits" or "probs".
+        values: The validated numbers as given, in float64.
+        split: Which split the examples come from, where that is known.
+
+    Example:
+        >>> some = Predictions.from_probs([[0.75, 0.25], [0.5, 0.5]], [0, 1])
+        >>> some.confidence.tolist(), some.correct.tolist()
+        ([0.75, 0.5], [True, False])
+    """
+
+    labels: Labels
+    kind: Kind
+    values: Matrix
+    split: Split | None = None
+
+    @classmethod
+    def from_logits(
+        cls, logits: Array, labels: Array, *, split: str | None = None
+    ) -> "Predictions":
+        """Take logits: one column per class, or one column of log-odds of class 1.
+
+        Args:
+            logits: Numbers of any real dtype, as a numpy array, a torch tensor or
+                nested lists; finite. One-dimensional, or with one column: a binary
+                problem, read as the log-odds of class 1.
+            labels: One class id per row.
+            split: "train", "selection", "calibration", "test", or None.
+
+        Raises:
+            DataError: The numbers are not valid; the first bad row is named.
+            ParameterError: `split` is none of the four.
+        """
+        values = validation.logit_matrix(logits)
+        checked = validation.label_vector(labels, *values.shape)
+        return cls(checked, "logits", values, validation.split_name(split))
+
+    @classmethod
+    def from_probs(
+        cls, probs: Array, labels: Array, *, split: str | None = None
+    ) -> "Predictions":
+        """Take probabilities: one column per class, or one column for class 1.
+
+        Rows must sum to 1 within 1e-9 K for float64, 1e-5 for float32 and 5e-3 for half
+        precision; an entry may exceed 1 by 4 eps K of its dtype and is then read as 1.
+        Nothing else is repaired, and rows are not renormalized.
+
+        Args:
+            probs: As for `from_logits`, in [0, 1].
+            labels: One class id per row.
+            split: "train", "selection", "calibration", "test", or None.
+
+        Raises:
+            DataError: The numbers are not valid; the first bad row is named.
+            ParameterError: `split` is none of the four.
+        """
+        values = validation.prob_matrix(probs)
+        checked = validation.label_vector(labels, *values.shape)
+        validation.refuse_one_class(probs, checked)
+        return cls(checked, "probs", values, validation.split_name(split))
+
+    @property
+    def num_examples(self) -> int:
+        """How many rows there are, at least 1."""
+        return self.values.shape[0]
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, at least 2."""
+        return self.values.shape[1]
+
+    @cached_property
+    def logits(self) -> Matrix:
+        """The logits; for probabilities their logarithms, -inf where they are 0."""
+        if self.kind == "logits":
+            return self.values
+        with np.errstate(divide="ignore"):
+            return _frozen(np.log(self.values))
+
+    @cached_property
+    def probs(self) -> Matrix:
+        """Probability of each class: the softmax of logits, or as given."""
+        if self.kind == "probs":
+            return self.values
+        exponentials = self._exponentials
+        return _frozen(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def log_probs(self) -> Matrix:
+        """Log-softmax of `logits`, without a detour over probabilities that underflow.
+
+        For given probabilities it is normalized, though `probs` is as given; the two
+        differ by at most the tolerance on the sum of a row.
+        """
+        return _frozen(self._shifted - self._log_sum[:, None])
+
+    @cached_property
+    def label_log_probs(self) -> Vector:
+        """Log-probability of each example's label, in nats; may be -inf."""
+        rows = np.arange(self.num_examples)
+        top = self.logits[rows, self.predicted]
+        with np.errstate(over="ignore"):
+            return _frozen(self.logits[rows, self.labels] - top - self._log_sum)
+
+    @cached_property
+    def predicted(self) -> Labels:
+        """The class with the largest value; of several, the lowest class id."""
+        return _frozen(np.argmax(self.values, axis=1).astype(np.int64, copy=False))
+
+    @cached_property
+    def confidence(self) -> Vector:
+        """Probability of the predicted class, in [1 / K, 1]."""
+        return _frozen(self.probs[np.arange(self.num_examples), self.predicted])
+
+    @cached_property
+    def correct(self) -> Correct:
+        """Whether the predicted class is the label."""
+        return _frozen(self.predicted == self.labels)
+
+    @cached_property
+    def log_odds(self) -> Vector:
+        """Log-odds of the predicted class: its logit minus logsumexp of the others.
+
+        Tells confidences apart that all round to 1. Infinite where every other
+        probability is given as 0.
+        """
+        rows = np.arange(self.num_examples)
+        others = self.logits.copy()
+        top = others[rows, self.predicted]
+        others[rows, self.predicted] = -np.inf
+        runner_up = others.max(axis=1)
+        shift = np.where(np.isfinite(runner_up), runner_up, 0.0)
+        with np.errstate(divide="ignore", over="ignore"):
+            rest = np.log(np.exp(others - shift[:, None]).sum(axis=1))
+            return _frozen(top - shift - rest)
+
+    @property
+    def _shifted(self) -> Matrix:
+        # The largest logit of a row is finite: a row of probabilities sums to 1.
+        with np.errstate(over="ignore"):
+            return self.logits - self.logits.max(axis=1, keepdims=True)
+
+    @property
+    def _exponentials(self) -> Matrix:
+        return np.exp(self._shifted)
+
+    @cached_property
+    def _log_sum(self) -> Vector:
+        return np.log(self._exponentials.sum(axis=1))
+
+
+def _frozen(view: np.ndarray) -> np.ndarray:
+    view.flags.writeable = False
+    return view

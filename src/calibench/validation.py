@@ -1,0 +1,210 @@
+"""What is refused before it becomes a prediction, and how the refusal reads."""
+
+from difflib import get_close_matches
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from calibench.errors import DataError, ParameterError
+
+# Numpy arrays, torch tensors (recognized by their methods: torch is never imported)
+# and nested lists.
+Array: TypeAlias = Any
+Split: TypeAlias = Literal["train", "selection", "calibration", "test"]
+Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
+
+_HALF_PRECISION = {"float16", "bfloat16"}
+_EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
+
+
+def logit_matrix(logits: Array) -> Matrix:
+    """Check logits and return them as a read-only float64 matrix.
+
+    Raises:
+        DataError: Wrong shape or dtype, no examples, one class, NaN or infinity.
+    """
+    values, _ = _real_numbers(logits, "logits")
+    _refuse_rows(
+        "logits", values, ~np.isfinite(values), "is not finite", "Drop or repair it."
+    )
+    if values.shape[1] == 1:
+        values = np.hstack([np.zeros_like(values), values])
+    return _read_only(values)
+
+
+def prob_matrix(probs: Array) -> Matrix:
+    """Check probabilities and return them as a read-only float64 matrix.
+
+    Raises:
+        DataError: Wrong shape or dtype, no examples, one class, NaN, infinity, an entry
+            outside [0, 1], or a row that does not sum to 1.
+    """
+    values, dtype = _real_numbers(probs, "probs")
+    num_classes = max(values.shape[1], 2)
+    ceiling = 1 + 4 * _EPSILON.get(dtype, 2.0**-52) * num_classes
+    # NaN fails both comparisons, so one test refuses it together with the infinities.
+    outside = ~((values >= 0) & (values <= ceiling))
+    remedy = "Probabilities lie in [0, 1]; declare the kind as logits if these are."
+    _refuse_rows("probs", values, outside, "is not a probability", remedy)
+    if values.max() > 1:
+        values = np.minimum(values, 1.0)
+    if values.shape[1] == 1:
+        return _read_only(np.hstack([1 - values, values]))
+    _check_sums(values, dtype)
+    return _read_only(values)
+
+
+def label_vector(
+    labels: Array, num_examples: int, num_classes: int
+) -> Int64[np.ndarray, " examples"]:
+    """Check class ids against the rows they belong to.
+
+    Raises:
+        DataError: Not one whole number in 0..num_classes - 1 per row.
+    """
+    given, _ = _as_numpy(labels, "labels")
+    if given.ndim != 1:
+        msg = (
+            f"labels must be one class id per example, got shape {given.shape}. "
+            "Take the arg max over classes if they are one-hot."
+        )
+        raise DataError(msg)
+    if len(given) != num_examples:
+        msg = f"{num_examples:,} rows of predictions, but {len(given):,} labels."
+        raise DataError(msg)
+    # Comparisons come before the cast: a cast would wrap or truncate what they refuse.
+    valid = (given >= 0) & (given < num_classes)
+    if given.dtype.kind == "f":
+        valid &= given == np.floor(given)
+    remedy = (
+        f"Labels are whole numbers in 0..{num_classes - 1} for {num_classes} classes."
+    )
+    _refuse_rows("labels", given[:, None], ~valid[:, None], "is no class id", remedy)
+    if given.dtype == np.int64:
+        return cast("Int64[np.ndarray, ' examples']", _read_only(given))
+    return cast("Int64[np.ndarray, ' examples']", _read_only(given.astype(np.int64)))
+
+
+def refuse_one_class(probs: Array, labels: Int64[np.ndarray, " examples"]) -> None:
+    """Refuse the softmax of a single class, which would read as a binary problem.
+
+    Raises:
+        DataError: One column in which every entry is 1, and every label is 0.
+    """
+    given, _ = _as_numpy(probs, "probs")
+    if given.ndim == 2 and given.shape[1] == 1 and np.all(given == 1):
+        if labels.any():
+            return
+        msg = (
+            "probs has one column, all 1, and every label is 0: that is one class, and "
+            "one class has nothing to predict. Give two columns for a binary problem."
+        )
+        raise DataError(msg)
+
+
+def split_name(split: str | None) -> Split | None:
+    """Check the name of a split.
+
+    Raises:
+        ParameterError: The name is none of the four.
+    """
+    if split is None:
+        return None
+    return cast("Split", member(split, get_args(Split), "split"))
+
+
+def member(name: str, menu: tuple[str, ...], what: str) -> str:
+    """Check that a name is on a menu, with a suggestion if it is not.
+
+    Raises:
+        ParameterError: The name is not on the menu.
+    """
+    if name in menu:
+        return name
+    close = get_close_matches(name, menu, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {', '.join(menu)}."
+    msg = f"unknown {what} {name!r}. {hint}"
+    raise ParameterError(msg)
+
+
+def _real_numbers(given: Array, name: str) -> tuple[Matrix, str]:
+    array, dtype = _as_numpy(given, name)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        msg = f"{name} must have one row per example, got shape {array.shape}."
+        raise DataError(msg)
+    if array.shape[0] == 0:
+        msg = f"{name} has no rows. Give at least one example."
+        raise DataError(msg)
+    if array.shape[1] == 0:
+        msg = f"{name} has no columns. Give one per class, or one for a binary problem."
+        raise DataError(msg)
+    # One layout, so that sums round the same for every order and stride of the input.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float64), dtype
+
+
+def _as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        dtype = str(given.dtype).removeprefix("torch.")
+        # Numpy has no bfloat16; every one of its values is a float32.
+        given = (given.float() if dtype == "bfloat16" else given).numpy()
+        return (given, dtype) if dtype == "bfloat16" else _as_numpy(given, name)
+    if np.ma.is_masked(given):
+        msg = f"{name} has masked entries. Drop those rows before."
+        raise DataError(msg)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        msg = f"{name} is no array of numbers: {error}"
+        raise DataError(msg) from error
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32), "bfloat16"
+    if array.dtype.kind not in "biuf":
+        msg = f"{name} must hold real numbers, got dtype {array.dtype}."
+        raise DataError(msg)
+    return array, array.dtype.name
+
+
+def _check_sums(values: Matrix, dtype: str) -> None:
+    sums = values.sum(axis=1)
+    tolerance = {"float32": 1e-5}.get(dtype, 1e-9 * values.shape[1])
+    if dtype in _HALF_PRECISION:
+        tolerance = 5e-3
+    _refuse_rows(
+        "probs",
+        sums[:, None],
+        (np.abs(sums - 1) > tolerance)[:, None],
+        f"is the sum of a row of {dtype} and not 1 within {tolerance:.2g}",
+        "Normalize the rows, or declare the kind as logits if these are.",
+    )
+
+
+def _refuse_rows(
+    name: str,
+    values: np.ndarray,
+    bad: Bool[np.ndarray, "examples columns"],
+    complaint: str,
+    remedy: str,
+) -> None:
+    if not bad.any():
+        return
+    rows = bad.any(axis=1)
+    row = int(np.argmax(rows))
+    column = int(np.argmax(bad[row]))
+    place = f"row {row}" if values.shape[1] == 1 else f"row {row}, column {column}"
+    count = int(rows.sum())
+    msg = (
+        f"{name}: {values[row, column]!s} in {place} (counted from 0) {complaint}; "
+        f"{count:,} of {len(rows):,} rows are refused for this. {remedy}"
+    )
+    raise DataError(msg)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view: np.ndarray = array.view()
+    view.flags.writeable = False
+    return view
