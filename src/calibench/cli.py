@@ -1,0 +1,265 @@
+"""Command line: stdout is data, stderr is talk, and exit codes say what went wrong."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from calibench.errors import CalibenchError
+
+# Heavy imports (torch, duckdb, matplotlib) wait inside the commands that need them,
+# so that --help and completion answer at once.
+
+
+class _Commands(TyperGroup):
+    """Turns errors raised on purpose into one message and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            return super().invoke(ctx)
+        except CalibenchError as error:
+            _talk(f"error: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except ModuleNotFoundError as error:
+            _talk(
+                f"error: this command needs {error.name}, which is not installed. "
+                "Install it with: pip install 'calibench[all]'"
+            )
+            raise typer.Exit(4) from None
+        except OSError as error:
+            _talk(f"error: {error.filename or ''}: {error.strerror or error}")
+            raise typer.Exit(4) from None
+        except MemoryError:
+            _talk("error: out of memory. Use fewer workers, or smaller batches.")
+            raise typer.Exit(4) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(no_args_is_help=True, cls=_Commands)
+app.add_typer(data_app, name="data", help="List, fetch and check data sets.")
+
+StudyFile = Annotated[Path, typer.Argument(help="Study to read, in TOML.")]
+StoreDir = Annotated[Path, typer.Argument(help="Store that a study was run in.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where data sets lie [default: $CALIBENCH_DATA]."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Runs at a time [default: one per core; 1 on a GPU]."),
+]
+
+
+@app.callback()
+def main() -> None:
+    """Measure how a classifier's calibration depends on its training loss."""
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the store and the report.")
+    ] = Path("demo"),
+    workers: Workers = None,
+) -> None:
+    """Run the study in miniature on embedded data, ending with a report."""
+    from calibench.lab.demo import DEMO_STUDY
+
+    store = out / "store"
+    code = _run(DEMO_STUDY, store, workers=workers)
+    if code:
+        raise typer.Exit(code)
+    _report(store, out / "report.html")
+
+
+@app.command()
+def plan(study: StudyFile, *, as_json: AsJson = False) -> None:
+    """List the runs of a study and what they cost; start nothing."""
+    from calibench.lab.study.load import load_study
+    from calibench.lab.study.plan import planned
+
+    plan = planned(load_study(study))
+    _print(plan.to_dict() if as_json else plan.table(), as_json=as_json)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    store: Annotated[Path, typer.Option(help="Folder to keep everything in.")],
+    workers: Workers = None,
+    device: Device = "auto",
+    data: DataDir = None,
+    allow_drift: Annotated[
+        bool, typer.Option(help="Resume under other software, hardware or data.")
+    ] = False,
+) -> None:
+    """Carry out a study. Stopped anywhere, the same command goes on from there."""
+    raise typer.Exit(
+        _run(
+            study,
+            store,
+            workers=workers,
+            device=device,
+            data=data,
+            allow_drift=allow_drift,
+        )
+    )
+
+
+@app.command()
+def status(store: StoreDir, *, as_json: AsJson = False) -> None:
+    """Say how far each run is."""
+    from calibench.lab.study.status import status_of
+
+    rows = status_of(store)
+    _print(rows if as_json else _table(rows), as_json=as_json)
+
+
+@app.command()
+def score(store: StoreDir) -> None:
+    """Recompute the metrics of every epoch from the stored predictions."""
+    from calibench.lab.store import Store
+    from calibench.lab.study.rescore import rescore
+
+    for folder in Store.existing(store).runs():
+        typer.echo(f"{folder.run_id}: {rescore(folder)} epochs")
+
+
+@app.command()
+def report(
+    store: StoreDir,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write [default: DIR/report.html].")
+    ] = None,
+) -> None:
+    """Write the report: one page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
+    _report(store, out or store / "report.html")
+
+
+@app.command()
+def verify(
+    store: StoreDir,
+    replay: Annotated[int, typer.Option(min=0, help="Epochs to train again.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which epochs are drawn.")] = 0,
+    device: Device = "auto",
+    data: DataDir = None,
+) -> None:
+    """Check every hash; train random epochs again and compare bits."""
+    from calibench.lab.store import Store
+    from calibench.lab.study.execute import Conditions
+    from calibench.lab.study.verify import verify as checks
+
+    conditions = Conditions(data=_data_dir(data), device=device)
+    unsound = False
+    for check in checks(
+        Store.existing(store), conditions, num_replays=replay, seed=seed
+    ):
+        typer.echo(f"{check.run_id}: {check.what}: {'; '.join(check.problems) or 'ok'}")
+        unsound = unsound or bool(check.problems)
+    raise typer.Exit(5 if unsound else 0)
+
+
+@app.command()
+def evaluate(
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions: .npz or .csv; one data set.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="logits or probs, where the file does not say.")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the calibration of predictions in files."""
+    from calibench import metrics
+    from calibench.lab.data.prediction_files import read_predictions
+
+    some = read_predictions(files, kind=kind)
+    evaluation = metrics.evaluate(some, num_bins=bins)
+    _print(evaluation.to_dict() if as_json else evaluation.table(), as_json=as_json)
+
+
+@app.command()
+def theory(*, as_json: AsJson = False) -> None:
+    """Check both theorems numerically and print the margins."""
+    from calibench import theory as theorems
+
+    rows = theorems.margins()
+    _print(
+        [row.to_dict() for row in rows] if as_json else theorems.table(rows),
+        as_json=as_json,
+    )
+    raise typer.Exit(0 if all(row.holds for row in rows) else 1)
+
+
+def _run(
+    study: Path,
+    store: Path,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    data: Path | None = None,
+    allow_drift: bool = False,
+) -> int:
+    from calibench.lab.study.execute import Conditions
+    from calibench.lab.study.run import run_study
+
+    conditions = Conditions(
+        data=_data_dir(data), device=device, allow_drift=allow_drift
+    )
+    return run_study(study, store, conditions, workers=workers, talk=_talk)
+
+
+def _report(store: Path, out: Path) -> None:
+    from calibench.lab.report import write_report
+
+    written = write_report(store, out)
+    typer.echo(written.table)
+    _talk("")
+    for path in written.files:
+        _talk(f"wrote {path}")
+
+
+def _data_dir(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    default = Path.home() / ".cache" / "calibench"
+    return Path(os.environ.get("CALIBENCH_DATA") or default)
+
+
+def _print(content: Any, *, as_json: bool) -> None:  # noqa: ANN401 - rows, or their text
+    typer.echo(json.dumps(content, indent=1) if as_json else content)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "nothing"
+    cells = [list(rows[0]), *([_cell(v) for v in row.values()] for row in rows)]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _talk(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,107 @@
+"""Write files so that a reader, a crash or a power loss never leaves half of one."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from calibench.errors import IntegrityError, ResourceError
+
+
+def write_bytes(path: Path, content: bytes) -> str:
+    """Create or replace `path` in one durable step; return its SHA-256.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder: without
+    the first fsync the new name may hold zeros after a power loss, without the
+    second the rename itself may be lost.
+
+    Raises:
+        ResourceError: The disk is full, the folder is read-only, ...
+    """
+    temporary = path.with_name(f".{path.name}.unfinished")
+    with _named_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        fsync_folder(path.parent)
+    return sha256(content).hexdigest()
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line durably; the caller repairs a torn last line on reading.
+
+    Raises:
+        ResourceError: The disk is full, the folder is read-only, ...
+    """
+    with _named_errors(path):
+        is_new = not path.exists()
+        with path.open("ab") as file:
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            fsync_folder(path.parent)
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cut a file to its first `size` bytes, durably."""
+    with _named_errors(path), path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make names created in `folder` survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_checked(path: Path, expected_sha256: str) -> bytes:
+    """Read a whole file and refuse it unless its bytes are the ones written.
+
+    Raises:
+        IntegrityError: The file is missing or its hash differs.
+    """
+    if not path.is_file():
+        msg = (
+            f"{path}: missing, though the journal says that it was written. Restore "
+            f"it from a copy, or delete the folder {path.parent.parent} to run again."
+        )
+        raise IntegrityError(msg)
+    with _named_errors(path):
+        content = path.read_bytes()
+    if sha256(content).hexdigest() != expected_sha256:
+        msg = (
+            f"{path}: its bytes are not the ones that were written (SHA-256 differs). "
+            f"Restore it from a copy, or delete the folder {path.parent.parent} "
+            "to run again."
+        )
+        raise IntegrityError(msg)
+    return content
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ResourceError:
+        raise
+    except OSError as error:
+        msg = (
+            f"{path}: {error.strerror or error}. Everything committed before is kept; "
+            "free the disk or fix the permission, then run the same command again."
+        )
+        raise ResourceError(msg) from error

@@ -1,0 +1,229 @@
+"""One run on disk: a manifest, a journal, and the files of every epoch."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibench.errors import IntegrityError
+from calibench.lab.store.canonical import canonical_json
+from calibench.lab.store.files import (
+    append_line,
+    fsync_folder,
+    read_checked,
+    write_bytes,
+)
+from calibench.lab.store.history import History
+from calibench.lab.store.journal import Journal
+from calibench.lab.store.lock import owned
+from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
+
+KEPT_CHECKPOINTS = 2
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EpochFiles:
+    """What one epoch leaves behind.
+
+    Attributes:
+        rows: The metrics, one row per split and calibrator.
+        predictions: Columns `split`, `example`, `label`, `logit_0`, ...; None where
+            the study keeps the logits of fewer epochs.
+        checkpoint: The training state, from which the next epoch can start.
+    """
+
+    rows: Sequence[Row]
+    predictions: Columns | None
+    checkpoint: bytes
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's files. Deleting or copying the folder deletes or copies the run."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Journal:
+        """The committed history."""
+        return Journal(self.path / "journal.jsonl")
+
+    @contextmanager
+    def owned(self, *, patience: float = 10.0) -> Iterator[None]:
+        """Be the only writer. Raises `LockedError` where another process is."""
+        with owned(self.path / "lock", patience=patience):
+            yield
+
+    def history(self) -> History:
+        """Return what was committed so far; safe while another process writes."""
+        return History(tuple(self.journal.read()))
+
+    def begin(self, manifest: dict[str, Any], examples: Columns) -> History:
+        """Open the run for writing; the first time, commit what it is about."""
+        records = self.journal.repair()
+        if not records:
+            files = {
+                "manifest.json": self._write(
+                    "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode()
+                ),
+                "examples.parquet": self._write(
+                    "examples.parquet", parquet_bytes(examples)
+                ),
+            }
+            self.journal.append({"event": "begin", "files": files}, after=[])
+        return self.history()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the spec, the fingerprint and the data hash of the run."""
+        return json.loads(self._read("manifest.json"))
+
+    def examples(self) -> Columns:
+        """Return `split`, `example`, `label` and, where known, `posterior_k`."""
+        self._read("examples.parquet")
+        return parquet_columns(self.path / "examples.parquet")
+
+    def commit_epoch(self, epoch: int, content: EpochFiles) -> None:
+        """Write an epoch as one transaction, then drop the oldest checkpoint.
+
+        An epoch that is committed already, and was run again because its checkpoint
+        was damaged, must give the same bytes.
+
+        Raises:
+            IntegrityError: It did not.
+        """
+        history = self.history()
+        files = {}
+        if content.predictions is not None:
+            name = f"predictions/epoch-{epoch:04d}.parquet"
+            files[name] = self._write(name, parquet_bytes(content.predictions))
+        name = f"{history.metrics_folder}/epoch-{epoch:04d}.jsonl"
+        files[name] = self._write(name, _lines(content.rows))
+        name = f"checkpoints/epoch-{epoch:04d}.pt"
+        files[name] = self._write(name, content.checkpoint)
+        if epoch in history.epochs:
+            self._check_replay(epoch, files, history)
+        else:
+            self._commit({"event": "epoch", "epoch": epoch, "files": files}, history)
+        self._drop_old_checkpoints(epoch)
+
+    def commit_event(self, event: str, **content: Any) -> None:  # noqa: ANN401 - JSON
+        """Commit something other than an epoch: the end, a drift, new scores."""
+        self._commit({"event": event, **content}, self.history())
+
+    def commit_scores(self, rows_of: dict[int, Sequence[Row]]) -> None:
+        """Replace the metrics of all epochs in one step."""
+        history = self.history()
+        folder = f"metrics-{history.generation + 1}"
+        files = {}
+        for epoch, rows in rows_of.items():
+            name = f"{folder}/epoch-{epoch:04d}.jsonl"
+            files[name] = self._write(name, _lines(rows))
+        record = {"event": "score", "folder": folder, "files": files}
+        self._commit(record, history)
+        shutil.rmtree(self.path / history.metrics_folder)
+
+    def rows(self, epoch: int) -> list[Row]:
+        """Return the metrics of a committed epoch."""
+        name = f"{self.history().metrics_folder}/epoch-{epoch:04d}.jsonl"
+        return [json.loads(line) for line in self._read(name).splitlines()]
+
+    def all_rows(self) -> list[Row]:
+        """Return the metrics of every committed epoch, in order."""
+        history = self.history()
+        return [
+            json.loads(line)
+            for name in history.metrics_files
+            for line in read_checked(
+                self.path / name, history.files[name]
+            ).splitlines()
+        ]
+
+    def predictions(self, epoch: int) -> Columns:
+        """Return `split`, `example`, `label`, `logit_0`, ... of a committed epoch."""
+        name = f"predictions/epoch-{epoch:04d}.parquet"
+        self._read(name)
+        return parquet_columns(self.path / name)
+
+    def checkpoint(self) -> tuple[int, bytes] | None:
+        """Return the newest intact checkpoint and its epoch; None where none is.
+
+        Where the newest is damaged the one before it serves: the epoch between is
+        run again, and must give the bytes that the journal has.
+        """
+        history = self.history()
+        for epoch in reversed(history.epochs[-KEPT_CHECKPOINTS:]):
+            try:
+                return epoch, self.checkpoint_of(epoch)
+            except IntegrityError:
+                continue
+        return None
+
+    def checkpoint_of(self, epoch: int) -> bytes:
+        """Return the checkpoint of a committed epoch, checked."""
+        return self._read(f"checkpoints/epoch-{epoch:04d}.pt")
+
+    def log_time(self, **content: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Note wall-clock facts apart from the results, which must not vary."""
+        append_line(self.path / "timing.jsonl", canonical_json(content))
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the run's files, one line each."""
+        try:
+            history = self.history()
+        except IntegrityError as error:
+            return [str(error)]
+        problems = []
+        for name, expected in history.files.items():
+            if history.is_dropped(name, KEPT_CHECKPOINTS):
+                continue
+            try:
+                read_checked(self.path / name, expected)
+            except IntegrityError as error:
+                problems.append(str(error))
+        return problems
+
+    def _commit(self, record: dict[str, Any], history: History) -> None:
+        self.journal.append(record, after=list(history.records))
+
+    def _write(self, name: str, content: bytes) -> str:
+        return write_bytes(self.path / name, content)
+
+    def _read(self, name: str) -> bytes:
+        files = self.history().files
+        if name not in files:
+            msg = f"{self.path}: the journal knows no {name}; has the run reached it?"
+            raise IntegrityError(msg)
+        return read_checked(self.path / name, files[name])
+
+    def _check_replay(
+        self, epoch: int, files: dict[str, str], history: History
+    ) -> None:
+        changed = [name for name, seal in files.items() if history.files[name] != seal]
+        if changed:
+            msg = (
+                f"{self.path}: epoch {epoch} was run again and {', '.join(changed)} "
+                "came out different. Delete the folder to run it anew."
+            )
+            raise IntegrityError(msg)
+
+    def _drop_old_checkpoints(self, epoch: int) -> None:
+        folder = self.path / "checkpoints"
+        kept = {f"epoch-{epoch - back:04d}.pt" for back in range(KEPT_CHECKPOINTS)}
+        for path in folder.glob("epoch-*.pt"):
+            if path.name not in kept:
+                path.unlink()
+        fsync_folder(folder)
+
+
+def _lines(rows: Sequence[Row]) -> bytes:
+    return "".join(canonical_json(row) + "\n" for row in rows).encode()

@@ -1,0 +1,118 @@
+"""A study on disk: what was asked, and a folder for each run."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibench.errors import DataError, ParameterError
+from calibench.lab.store.files import write_bytes
+from calibench.lab.store.run_folder import RunFolder
+
+_FORMAT = 1
+_RUN_ID = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one study."""
+
+    path: Path
+
+    @classmethod
+    def existing(cls, path: Path) -> "Store":
+        """Open a store that a study was run in.
+
+        Raises:
+            ParameterError: There is none at `path`.
+        """
+        if not (path / "study.json").is_file():
+            msg = (
+                f"{path} is not a store: it has no study.json. "
+                "`calibench run STUDY.toml --store DIR` makes one."
+            )
+            raise ParameterError(msg)
+        return cls(path)
+
+    @classmethod
+    def prepared(cls, path: Path, study: dict[str, Any], toml: str) -> "Store":
+        """Make or open the store of a study, and note the study in it.
+
+        A study may grow: its runs are known by their content, so a changed grid
+        keeps every run that it still has.
+
+        Raises:
+            ParameterError: The store belongs to another study, or the folder holds
+                something else.
+        """
+        store = cls(path)
+        if (path / "study.json").is_file():
+            owner = store.study()["name"]
+            if owner != study["name"]:
+                msg = (
+                    f"{path} is the store of the study {owner!r}, not of "
+                    f"{study['name']!r}. Give --store another folder."
+                )
+                raise ParameterError(msg)
+        elif not _is_free(path):
+            msg = (
+                f"{path} exists and is not a store. Give --store a new folder, "
+                "or an empty one."
+            )
+            raise ParameterError(msg)
+        content = {"format": _FORMAT, **study}
+        write_bytes(path / "study.toml", toml.encode())
+        write_bytes(
+            path / "study.json", (json.dumps(content, indent=1) + "\n").encode()
+        )
+        return store
+
+    def study(self) -> dict[str, Any]:
+        """Return the study as it was resolved, every default written out.
+
+        Raises:
+            DataError: The file is not a study, or of a newer format.
+        """
+        path = self.path / "study.json"
+        try:
+            content = json.loads(path.read_bytes())
+            form, name = content["format"], content["name"]
+        except (ValueError, KeyError, TypeError) as error:
+            msg = (
+                f"{path}: damaged ({error!r}). Delete this one file and run the study "
+                "file again with --store on this folder: every run is kept."
+            )
+            raise DataError(msg) from error
+        if form != _FORMAT or not isinstance(name, str):
+            msg = (
+                f"{path}: format {form!r}, and this version reads {_FORMAT}. "
+                "Use the version of calibench that wrote it."
+            )
+            raise DataError(msg)
+        return content
+
+    def toml(self) -> str:
+        """Return the study file as the user wrote it."""
+        return (self.path / "study.toml").read_text()
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return the folder of a run, which may not exist yet."""
+        if not _RUN_ID.fullmatch(run_id) or run_id.startswith("."):
+            msg = f"{run_id!r} is not the name of a run: use letters, digits, '._-'."
+            raise ParameterError(msg)
+        return RunFolder(self.path / "runs" / run_id)
+
+    def runs(self) -> list[RunFolder]:
+        """Return every run that the study asks for, in its order."""
+        return [self.run(run_id) for run_id in self.study()["runs"]]
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a store can be made at `path`; its own leftovers do not hinder."""
+    if not path.exists():
+        return True
+    return path.is_dir() and all(
+        child.name in {"runs", "study.toml"} or child.name.startswith(".")
+        for child in path.iterdir()
+    )

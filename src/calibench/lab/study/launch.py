@@ -1,0 +1,205 @@
+"""Run a study's runs on this machine, each in a process of its own."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+from calibench.errors import CalibenchError
+from calibench.lab.store import Store
+from calibench.lab.store.files import write_bytes
+from calibench.lab.study.execute import Conditions, execute
+
+_POLL_SECONDS = 0.2
+_GRACE_SECONDS = 4.0  # from the request to stop until a worker is killed
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a run: it "started", ended an "epoch", or "ended".
+
+    Attributes:
+        outcome: Of an ended run: "finished", "diverged", "interrupted" or "failed".
+        exit_code: Of an ended run, as the command line gives it.
+        reason: Why it did not finish, where it did not.
+    """
+
+    kind: str
+    run_id: str
+    epoch: int = 0
+    outcome: str = ""
+    exit_code: int = 0
+    reason: str = ""
+
+
+@dataclass
+class StopRequest:
+    """Turns true on SIGTERM or SIGINT, so that work stops where it is safe to."""
+
+    is_set: bool = False
+
+    def __call__(self) -> bool:
+        return self.is_set
+
+    def listen(self) -> None:
+        """Replace the handlers of both signals in this process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.is_set = True
+
+
+def launch(
+    store: Store,
+    run_ids: Sequence[str],
+    conditions: Conditions,
+    *,
+    workers: int,
+    is_stopping: Callable[[], bool],
+) -> Iterator[Event]:
+    """Carry out runs, `workers` at a time, and yield what happens to each.
+
+    One failing run does not stop the others. Once `is_stopping` turns true no run is
+    begun, and those under way are asked to stop.
+    """
+    context = _process_context()
+    waiting = list(run_ids)
+    active: dict[str, _Worker] = {}
+    stop_deadline: float | None = None
+    while waiting or active:
+        while waiting and len(active) < workers and not is_stopping():
+            run_id = waiting.pop(0)
+            active[run_id] = _Worker.started(context, store, run_id, conditions)
+            yield Event("started", run_id)
+        if is_stopping():
+            waiting.clear()
+            if stop_deadline is None:
+                stop_deadline = time.monotonic() + _GRACE_SECONDS
+            for worker in active.values():
+                worker.ask_to_stop(kill=time.monotonic() > stop_deadline)
+        wait([w.process.sentinel for w in active.values()], timeout=_POLL_SECONDS)
+        for run_id, worker in list(active.items()):
+            ended = not worker.process.is_alive()
+            yield from worker.new_epochs()
+            if ended:
+                del active[run_id]
+                yield worker.ending(is_stopping=is_stopping())
+
+
+@dataclass
+class _Worker:
+    """A process at work on one run, seen from outside through the run's files."""
+
+    process: BaseProcess
+    store: Store
+    run_id: str
+    seen_epoch: int
+    was_asked: bool = field(default=False)
+
+    @classmethod
+    def started(
+        cls,
+        context: multiprocessing.context.BaseContext,
+        store: Store,
+        run_id: str,
+        conditions: Conditions,
+    ) -> "_Worker":
+        failure_path(store, run_id).unlink(missing_ok=True)
+        process = context.Process(  # type: ignore[attr-defined]
+            target=_work, args=(store.path, run_id, conditions), name=run_id
+        )
+        process.start()
+        return cls(process, store, run_id, _last_epoch(store, run_id))
+
+    def new_epochs(self) -> Iterator[Event]:
+        last = _last_epoch(self.store, self.run_id)
+        for epoch in range(self.seen_epoch + 1, last + 1):
+            yield Event("epoch", self.run_id, epoch=epoch)
+        self.seen_epoch = max(last, self.seen_epoch)
+
+    def ask_to_stop(self, *, kill: bool) -> None:
+        if kill:
+            # Nothing committed can be lost: the journal holds it already.
+            self.process.kill()
+        elif not self.was_asked:
+            self.process.terminate()
+            self.was_asked = True
+
+    def ending(self, *, is_stopping: bool) -> Event:
+        code = self.process.exitcode or 0
+        history = self.store.run(self.run_id).history()
+        if code == 0:
+            reason = history.reason or ""
+            return Event("ended", self.run_id, 0, history.outcome, 0, reason)
+        if code == 75 or (code < 0 and is_stopping):
+            return Event("ended", self.run_id, 0, "interrupted", 75)
+        reason = failure_reason(self.store, self.run_id)
+        if code < 0:
+            reason = f"its process was killed by signal {-code}; run again to resume."
+        return Event("ended", self.run_id, 0, "failed", max(code, 1), reason)
+
+
+def _work(path: Path, run_id: str, conditions: Conditions) -> None:
+    """Carry out one run in this process, and exit with its code."""
+    stop = StopRequest()
+    stop.listen()
+    driver = multiprocessing.parent_process()
+
+    def is_stopping() -> bool:
+        # Workers outlive a killed driver; nobody would hear them, so they stop.
+        return stop() or (driver is not None and not driver.is_alive())
+
+    store = Store(path)
+    try:
+        execute(store, run_id, conditions, is_stopping=is_stopping)
+    except CalibenchError as error:
+        if error.exit_code != 75:
+            _note_failure(store, run_id, str(error))
+        sys.exit(error.exit_code)
+    except MemoryError:
+        _note_failure(store, run_id, "out of memory. Lower batch_size or --workers.")
+        sys.exit(4)
+    except Exception as error:  # noqa: BLE001 - a user's loss may raise anything
+        _note_failure(store, run_id, f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def failure_path(store: Store, run_id: str) -> Path:
+    """Return where a run's last failure is noted, apart from its results."""
+    return store.run(run_id).path / "failure.json"
+
+
+def failure_reason(store: Store, run_id: str) -> str:
+    """Return why a run last failed; empty where it did not."""
+    try:
+        return json.loads(failure_path(store, run_id).read_bytes())["reason"]
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _note_failure(store: Store, run_id: str, reason: str) -> None:
+    content = json.dumps({"reason": reason}).encode()
+    write_bytes(failure_path(store, run_id), content)
+
+
+def _last_epoch(store: Store, run_id: str) -> int:
+    return store.run(run_id).history().last_epoch
+
+
+def _process_context() -> multiprocessing.context.BaseContext:
+    """Return a way to start processes that have imported torch, and done no more."""
+    # Read when the OpenMP runtime loads, so set before the server imports torch.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["calibench.lab.study.execute"])
+    return context

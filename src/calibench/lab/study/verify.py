@@ -1,0 +1,60 @@
+"""Check that a store still holds what was computed, and that it can be repeated."""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibench.lab.store import RunFolder, Store
+from calibench.lab.study.execute import Conditions, replay_epoch
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked, and what is wrong with it (nothing: empty)."""
+
+    run_id: str
+    what: str
+    problems: tuple[str, ...]
+
+
+def verify(
+    store: Store, conditions: Conditions, *, num_replays: int, seed: int
+) -> Iterator[Check]:
+    """Check every hash of every run, then train `num_replays` epochs again.
+
+    Epochs are drawn, by `seed`, among those whose start is at hand: the first of each
+    run, from its initial weights, and the last, from the checkpoint before it.
+    """
+    sound = []
+    for folder in store.runs():
+        problems = tuple(folder.verify())
+        yield Check(folder.run_id, "hashes", problems)
+        if not problems and folder.history().epochs:
+            sound.append(folder)
+    candidates = [
+        (folder, epoch)
+        for folder in sound
+        for epoch in sorted({1, folder.history().last_epoch})
+    ]
+    chosen = random.Random(seed).sample(  # noqa: S311 - which epochs, no secret
+        candidates, min(num_replays, len(candidates))
+    )
+    for folder, epoch in chosen:
+        problems = tuple(_replayed(store, folder, epoch, conditions))
+        yield Check(folder.run_id, f"epoch {epoch} trained again", problems)
+
+
+def _replayed(
+    store: Store, folder: RunFolder, epoch: int, conditions: Conditions
+) -> Iterator[str]:
+    """Yield the files of an epoch that came out different."""
+    with tempfile.TemporaryDirectory(prefix="calibench-verify-") as scratch:
+        again = RunFolder(Path(scratch) / folder.run_id)
+        replay_epoch(store, folder, again, epoch, conditions)
+        before, now = folder.history().files, again.history().files
+        names = {f"{part}/epoch-{epoch:04d}" for part in ("predictions", "checkpoints")}
+        for name in sorted(before.keys() & now.keys()):
+            if name.rpartition(".")[0] in names and before[name] != now[name]:
+                yield f"{name}: trained again, its bytes are different"

@@ -1,0 +1,44 @@
+"""A training state as bytes, and back, without pickle's ability to run code."""
+
+import io
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from calibench.errors import IntegrityError
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Everything that moves during training; the rest follows from the spec."""
+
+    model: nn.Module
+    optimizer: torch.optim.SGD
+
+    def to_bytes(self) -> bytes:
+        """Return the state; equal states give equal bytes."""
+        buffer = io.BytesIO()
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    def restore(self, content: bytes) -> None:
+        """Go back to a state that `to_bytes` returned.
+
+        Raises:
+            IntegrityError: The state belongs to another model or optimizer.
+        """
+        device = next(self.model.parameters()).device
+        try:
+            loaded = torch.load(
+                io.BytesIO(content), map_location=device, weights_only=True
+            )
+            self.model.load_state_dict(loaded["model"])
+            self.optimizer.load_state_dict(loaded["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            msg = f"the checkpoint is not one of this model and optimizer: {error}"
+            raise IntegrityError(msg) from error

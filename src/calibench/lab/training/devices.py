@@ -1,0 +1,36 @@
+"""Which device a run uses, and how it is made to repeat itself."""
+
+import os
+
+import torch
+
+from calibench.errors import ParameterError
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device for "auto", "cpu" or "cuda".
+
+    Raises:
+        ParameterError: CUDA was asked for and is not there, or the name is unknown.
+    """
+    if name not in {"auto", "cpu", "cuda"}:
+        msg = f"unknown device {name!r}. Choose from auto, cpu, cuda."
+        raise ParameterError(msg)
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        msg = "device 'cuda' was asked for, and torch sees none. Use --device cpu."
+        raise ParameterError(msg)
+    return torch.device("cpu" if name == "cpu" or not has_cuda else "cuda")
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Choose deterministic kernels, and one thread on CPU, for this process.
+
+    More threads change the order of additions, and with it the last bits; two
+    processes of one thread are also faster than one of two.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    torch.backends.cudnn.benchmark = False
+    if device.type == "cpu":
+        torch.set_num_threads(1)

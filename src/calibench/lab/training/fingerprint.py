@@ -1,0 +1,80 @@
+"""What a run's bits depend on beside its spec."""
+
+import platform
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import numpy as np
+import torch
+
+# A change to any of these modules may change what a training run computes.
+_CODE = (
+    "lab/data/batches.py",
+    "lab/data/random_streams.py",
+    "lab/data/splits.py",
+    "lab/training",
+    "losses",
+    "models",
+)
+
+
+def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
+    """Return software, hardware and data by name; equal fingerprints, equal bits."""
+    facts = {
+        "calibench": version("calibench"),
+        "code": _code_digest(),
+        "data": data_digest,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "device": device.type,
+        "memory_format": "channels_last",
+        "compile": "eager",
+    }
+    if device.type == "cpu":
+        facts |= {
+            "machine": platform.machine(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": str(torch.get_num_threads()),
+        }
+    else:
+        facts |= {
+            "gpu": torch.cuda.get_device_name(device),
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),
+        }
+    return facts
+
+
+def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Return what changed, one readable line each; empty where the bits will agree."""
+    return [
+        f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
+@cache
+def _code_digest() -> str:
+    """Return a short hash of the sources that decide what a run computes."""
+    root = files("calibench")
+    whole = sha256()
+    for part in _CODE:
+        for name, source in _sources(root.joinpath(*part.split("/")), part):
+            whole.update(f"{name}\0{len(source)}\0".encode() + source)
+    return whole.hexdigest()[:16]
+
+
+def _sources(place: Traversable, name: str) -> list[tuple[str, bytes]]:
+    if place.is_file():
+        return [(name, place.read_bytes())] if name.endswith(".py") else []
+    return [
+        entry
+        for child in sorted(place.iterdir(), key=lambda child: child.name)
+        if child.name != "__pycache__"
+        for entry in _sources(child, f"{name}/{child.name}")
+    ]

@@ -1,0 +1,75 @@
+import os
+from hashlib import sha256
+
+import pytest
+
+from calibench.errors import IntegrityError, LockedError, ResourceError
+from calibench.lab.store.files import append_line, read_checked, write_bytes
+from calibench.lab.store.lock import owned
+
+
+def test_a_write_replaces_and_leaves_no_litter(tmp_path):
+    for content in (b"old", b"new"):
+        seal = write_bytes(tmp_path / "a" / "manifest.json", content)
+    assert seal == sha256(b"new").hexdigest()
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["manifest.json"]
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == b"new"
+
+
+def test_a_write_is_on_disk_before_its_name_is(tmp_path, monkeypatch):
+    calls = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor):
+        calls.append("fsync folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "fsync")
+        real_fsync(descriptor)
+
+    def replace(source, target, **kwargs):
+        calls.append("rename")
+        real_replace(source, target, **kwargs)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_bytes(tmp_path / "file", b"content")
+    assert calls == ["fsync", "rename", "fsync folder"]
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResourceError, match=r"file: No space left .* run the same"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_are_appended(tmp_path):
+    for line in ("a", "b"):
+        append_line(tmp_path / "log", line)
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    path = tmp_path / "file"
+    seal = write_bytes(path, b"content")
+    assert read_checked(path, seal) == b"content"
+    path.write_bytes(b"cOntent")
+    with pytest.raises(IntegrityError, match="SHA-256 differs"):
+        read_checked(path, seal)
+    path.unlink()
+    with pytest.raises(IntegrityError, match="missing"):
+        read_checked(path, seal)
+
+
+def test_a_lock_has_one_owner_and_is_freed(tmp_path):
+    with owned(tmp_path / "lock"):
+        with pytest.raises(LockedError, match="another process"):
+            with owned(tmp_path / "lock", patience=0):
+                pass
+    with owned(tmp_path / "lock", patience=0):
+        pass
