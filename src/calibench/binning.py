@@ -127,21 +127,21 @@ class BinStats:
     Attributes:
         count: Examples in the bin, at least 1.
         confidence: Their mean confidence.
-        accuracy: The share of them that is correct.
-        squared_gap: The mean over them of (confidence - correct)^2.
+        accuracy: The share of them that is correct; a leading axis for resampled data.
+        squared_gap: The mean over them of (confidence - correct)^2, likewise.
         lo: The edge below the bin, not part of it (but 0 belongs to the first bin).
         hi: The edge above, part of it.
     """
 
     count: Int64[np.ndarray, " bins"]
     confidence: Float64[np.ndarray, " bins"]
-    accuracy: Float64[np.ndarray, " bins"]
-    squared_gap: Float64[np.ndarray, " bins"]
+    accuracy: Float64[np.ndarray, "*batch bins"]
+    squared_gap: Float64[np.ndarray, "*batch bins"]
     lo: Float64[np.ndarray, " bins"]
     hi: Float64[np.ndarray, " bins"]
 
     @property
-    def gap(self) -> Float64[np.ndarray, " bins"]:
+    def gap(self) -> Float64[np.ndarray, "*batch bins"]:
         """Confidence minus accuracy: positive where the model is over-confident."""
         return self.confidence - self.accuracy
 

@@ -10,6 +10,7 @@ from calibench.metrics.calibration_error import (
     underconfidence,
 )
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.floor import NoiseFloor, noise_floor
 from calibench.metrics.panel import scalars
 from calibench.metrics.scores import (
     accuracy,
@@ -23,6 +24,7 @@ from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.truth import true_calibration_error
 
 __all__ = [
+    "NoiseFloor",
     "accuracy",
     "brier",
     "classwise_ece",
@@ -32,6 +34,7 @@ __all__ = [
     "max_calibration_error",
     "mean_confidence",
     "nll",
+    "noise_floor",
     "overconfidence",
     "rms_calibration_error",
     "scalars",

@@ -1,9 +1,12 @@
 """Binned calibration errors of the predicted class.
 
 Each is a functional of one summary of bins, so several cost one pass: see `panel`. The
-functionals take weights and gaps with any number of leading axes, so the same code
-scores a thousand resampled data sets: see `floor`.
+functionals pass leading axes of a summary on, so the same code scores a thousand
+resampled data sets: see `floor`.
 """
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,34 +14,43 @@ from jaxtyping import Float64
 from calibench.binning import Binning, BinStats, scheme_named, summarize
 from calibench.predictions import Predictions
 
-Weight = Float64[np.ndarray, " bins"]
-Gap = Float64[np.ndarray, "*batch bins"]
-Error = Float64[np.ndarray, "*batch"]
+Error: TypeAlias = Float64[np.ndarray, "*batch"]
+Functional: TypeAlias = Callable[[BinStats], Error]
 
 
-def mean_size(weight: Weight, gap: Gap) -> Error:
+def mean_size(stats: BinStats) -> Error:
     """Weighted mean of |gap|."""
-    return np.asarray((weight * np.abs(gap)).sum(axis=-1))
+    return np.asarray((stats.weight * np.abs(stats.gap)).sum(axis=-1))
 
 
-def mean_excess(weight: Weight, gap: Gap) -> Error:
+def mean_excess(stats: BinStats) -> Error:
     """Weighted mean of the positive part of the gap."""
-    return np.asarray((weight * np.maximum(gap, 0)).sum(axis=-1))
+    return np.asarray((stats.weight * np.maximum(stats.gap, 0)).sum(axis=-1))
 
 
-def mean_shortfall(weight: Weight, gap: Gap) -> Error:
+def mean_shortfall(stats: BinStats) -> Error:
     """Weighted mean of the negative part of the gap, as a positive number."""
-    return np.asarray((weight * np.maximum(-gap, 0)).sum(axis=-1))
+    return np.asarray((stats.weight * np.maximum(-stats.gap, 0)).sum(axis=-1))
 
 
-def root_mean_square(weight: Weight, gap: Gap) -> Error:
+def root_mean_square(stats: BinStats) -> Error:
     """Square root of the weighted mean of the squared gap."""
-    return np.asarray(np.sqrt((weight * gap**2).sum(axis=-1)))
+    return np.asarray(np.sqrt((stats.weight * stats.gap**2).sum(axis=-1)))
 
 
-def largest_size(weight: Weight, gap: Gap) -> Error:  # noqa: ARG001 - one signature for all
+def largest_size(stats: BinStats) -> Error:
     """Largest |gap|, whatever the weight of its bin."""
-    return np.asarray(np.abs(gap).max(axis=-1))
+    return np.asarray(np.abs(stats.gap).max(axis=-1))
+
+
+def pair_products(stats: BinStats) -> Error:
+    """Squared gap without the bias of sampling; see `debiased_l2`."""
+    paired = stats.count > 1
+    count = stats.count[paired].astype(np.float64)
+    square_of_sum = (count * stats.gap[..., paired]) ** 2
+    sum_of_squares = count * stats.squared_gap[..., paired]
+    terms = (square_of_sum - sum_of_squares) / (count - 1)
+    return np.asarray(terms.sum(axis=-1) / stats.count.sum())
 
 
 def top_label_bins(
@@ -82,7 +94,7 @@ def top_label_ece(
         0.625
     """
     stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
-    return float(mean_size(stats.weight, stats.gap))
+    return float(mean_size(stats))
 
 
 def max_calibration_error(
@@ -106,7 +118,7 @@ def max_calibration_error(
         1.0
     """
     stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
-    return float(largest_size(stats.weight, stats.gap))
+    return float(largest_size(stats))
 
 
 def overconfidence(
@@ -126,7 +138,7 @@ def overconfidence(
         0.5
     """
     stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
-    return float(mean_excess(stats.weight, stats.gap))
+    return float(mean_excess(stats))
 
 
 def underconfidence(
@@ -144,7 +156,7 @@ def underconfidence(
         0.125
     """
     stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
-    return float(mean_shortfall(stats.weight, stats.gap))
+    return float(mean_shortfall(stats))
 
 
 def rms_calibration_error(
@@ -168,7 +180,7 @@ def rms_calibration_error(
         0.5
     """
     stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
-    return float(root_mean_square(stats.weight, stats.gap))
+    return float(root_mean_square(stats))
 
 
 def debiased_l2(
@@ -195,14 +207,5 @@ def debiased_l2(
         >>> debiased_l2(Predictions.from_probs([[1.0, 0.0], [1.0, 0.0]], [0, 1]))
         0.0
     """
-    return pair_products(top_label_bins(some, num_bins=num_bins, scheme=scheme))
-
-
-def pair_products(stats: BinStats) -> float:
-    """The debiased squared error of a summary of bins; see `debiased_l2`."""
-    paired = stats.count > 1
-    count = stats.count[paired].astype(np.float64)
-    square_of_sum = (count * stats.gap[paired]) ** 2
-    sum_of_squares = count * stats.squared_gap[paired]
-    terms = (square_of_sum - sum_of_squares) / (count - 1)
-    return float(terms.sum() / stats.count.sum())
+    stats = top_label_bins(some, num_bins=num_bins, scheme=scheme)
+    return float(pair_products(stats))

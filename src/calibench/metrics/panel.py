@@ -44,19 +44,18 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
     """
     stats = top_label_bins(some, num_bins=num_bins)
     mass = top_label_bins(some, num_bins=num_bins, scheme=equal_mass)
-    weight, gap = stats.weight, stats.gap
     return {
         "error_rate": error_rate(some),
         "nll": nll(some),
         "brier": brier(some),
         "mean_confidence": mean_confidence(some),
         "confidence_gap": confidence_gap(some),
-        "top_label_ece": float(mean_size(weight, gap)),
-        "top_label_ece_equal_mass": float(mean_size(mass.weight, mass.gap)),
-        "max_calibration_error": float(largest_size(weight, gap)),
+        "top_label_ece": float(mean_size(stats)),
+        "top_label_ece_equal_mass": float(mean_size(mass)),
+        "max_calibration_error": float(largest_size(stats)),
         "classwise_ece": classwise_ece(some, num_bins=num_bins),
-        "overconfidence": float(mean_excess(weight, gap)),
-        "underconfidence": float(mean_shortfall(weight, gap)),
-        "debiased_l2": pair_products(stats),
+        "overconfidence": float(mean_excess(stats)),
+        "underconfidence": float(mean_shortfall(stats)),
+        "debiased_l2": float(pair_products(stats)),
         "smooth_ece": smooth_ece(some),
     }

@@ -1,0 +1,102 @@
+"""How large a calibration error is by chance alone: consistency resampling."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from calibench.binning import Binning, scheme_named, summarize
+from calibench.errors import ParameterError
+from calibench.metrics.calibration_error import Functional, mean_size
+from calibench.metrics.redraw import redrawn_bins
+from calibench.predictions import Predictions
+
+# Replicates this close to the observed value count as equal to it.
+_TIE = 1e-12
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """What a calibrated model with the same confidences would score.
+
+    Attributes:
+        mean: The mean over replicates.
+        p95: Their 95th percentile: a single value above it is hard to blame on chance.
+        p_value: For "this model is calibrated": the probability that a calibrated
+            model scores at least as high as this one. Exact, not asymptotic:
+            (1 + replicates at least as high) / (1 + replicates).
+        replicates: How many data sets were redrawn.
+    """
+
+    mean: float
+    p95: float
+    p_value: float
+    replicates: int
+
+
+def noise_floor(
+    some: Predictions,
+    *,
+    num_bins: int = 15,
+    replicates: int = 1000,
+    seed: int = 0,
+    scheme: str | Binning = "equal_width",
+    functional: Functional = mean_size,
+) -> NoiseFloor:
+    """Score of a calibrated model with the same confidences, by default its ECE.
+
+    Correctness is redrawn as a_i ~ Bernoulli(c_i), example by example, and scored again
+    with the same bins. The result depends on the multiset of confidences and the seed,
+    not on the order of the examples.
+
+    Args:
+        some: The predictions.
+        num_bins: How many bins.
+        replicates: How many data sets to redraw; p-values are at least
+            1 / (1 + replicates).
+        seed: Of the redrawing.
+        scheme: "equal_width", "equal_mass", or a binning function.
+        functional: What to score of a summary of bins; see `calibration_error`.
+
+    Raises:
+        ParameterError: `num_bins` or `replicates` is below 1, or there is no such
+            scheme.
+
+    Source:
+        Brocker and Smith 2007 (consistency resampling); Vaicenavicius et al. 2019 for
+        the test.
+
+    Example:
+        >>> noise_floor(Predictions.from_probs([[1.0, 0.0]], [0])).mean
+        0.0
+    """
+    check_replicates(replicates)
+    bins = scheme_named(scheme)(some.confidence, num_bins)
+    observed = float(functional(summarize(bins, some.confidence, some.correct)))
+    redrawn = redrawn_bins(bins, some.confidence, replicates, seed)
+    return floor_of(functional(redrawn), observed)
+
+
+def floor_of(
+    redrawn: Float64[np.ndarray, " replicates"], observed: float
+) -> NoiseFloor:
+    """Sum up the scores of redrawn data sets beside the observed one."""
+    replicates = len(redrawn)
+    as_high = int((redrawn >= observed - _TIE).sum())
+    return NoiseFloor(
+        mean=float(redrawn.mean()),
+        p95=float(np.quantile(redrawn, 0.95)),
+        p_value=(1 + as_high) / (1 + replicates),
+        replicates=replicates,
+    )
+
+
+def check_replicates(replicates: int) -> None:
+    """Refuse to resample no times.
+
+    Raises:
+        ParameterError: `replicates` is below 1.
+    """
+    if replicates < 1:
+        msg = f"replicates must be at least 1, got {replicates}."
+        raise ParameterError(msg)
