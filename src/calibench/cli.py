@@ -4,11 +4,9 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from calibench.errors import CalibenchError
 
@@ -16,36 +14,12 @@ from calibench.errors import CalibenchError
 # so that --help and completion answer at once.
 
 
-class _Commands(TyperGroup):
-    """Turns errors raised on purpose into one message and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
-        try:
-            return super().invoke(ctx)
-        except CalibenchError as error:
-            _talk(f"error: {error}")
-            raise typer.Exit(error.exit_code) from None
-        except ModuleNotFoundError as error:
-            _talk(
-                f"error: this command needs {error.name}, which is not installed. "
-                "Install it with: pip install 'calibench[all]'"
-            )
-            raise typer.Exit(4) from None
-        except OSError as error:
-            _talk(f"error: {error.filename or ''}: {error.strerror or error}")
-            raise typer.Exit(4) from None
-        except MemoryError:
-            _talk("error: out of memory. Use fewer workers, or smaller batches.")
-            raise typer.Exit(4) from None
-
-
 app = typer.Typer(
-    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(no_args_is_help=True, cls=_Commands)
+data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="List, fetch and check data sets.")
 
 StudyFile = Annotated[Path, typer.Argument(help="Study to read, in TOML.")]
@@ -62,8 +36,26 @@ Workers = Annotated[
 ]
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors raised on purpose become a message and a code."""
+    try:
+        app(arguments)
+    except CalibenchError as error:
+        _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        _fail(
+            f"this command needs {error.name}, which is not installed. "
+            "Install it with: pip install 'calibench[all]'",
+            exit_code=4,
+        )
+    except OSError as error:
+        _fail(f"{error.filename or ''}: {error.strerror or error}", exit_code=4)
+    except MemoryError:
+        _fail("out of memory. Use fewer workers, or smaller batches.", exit_code=4)
+
+
 @app.callback()
-def main() -> None:
+def _root() -> None:
     """Measure how a classifier's calibration depends on its training loss."""
 
 
@@ -75,7 +67,7 @@ def demo(
     workers: Workers = None,
 ) -> None:
     """Run the study in miniature on embedded data, ending with a report."""
-    from calibench.lab.demo import DEMO_STUDY
+    from calibench.lab.study.run import DEMO_STUDY
 
     store = out / "store"
     code = _run(DEMO_STUDY, store, workers=workers)
@@ -85,12 +77,13 @@ def demo(
 
 
 @app.command()
-def plan(study: StudyFile, *, as_json: AsJson = False) -> None:
+def plan(study: StudyFile, data: DataDir = None, *, as_json: AsJson = False) -> None:
     """List the runs of a study and what they cost; start nothing."""
     from calibench.lab.study.load import load_study
     from calibench.lab.study.plan import planned
 
-    plan = planned(load_study(study))
+    spec = load_study(study)
+    plan = planned(spec, spec.dataset.load(_data_dir(data)))
     _print(plan.to_dict() if as_json else plan.table(), as_json=as_json)
 
 
@@ -144,7 +137,7 @@ def report(
         Path | None, typer.Option(help="Page to write [default: DIR/report.html].")
     ] = None,
 ) -> None:
-    """Write the report: one page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
+    """Write the report: a page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
     _report(store, out or store / "report.html")
 
 
@@ -259,6 +252,11 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    _talk(f"error: {message}")
+    sys.exit(exit_code)
 
 
 def _talk(text: str) -> None:

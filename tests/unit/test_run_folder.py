@@ -53,7 +53,7 @@ def test_two_checkpoints_are_kept(folder):
     assert names == ["epoch-0002.pt", "epoch-0003.pt"]
 
 
-def test_an_epoch_without_its_journal_record_did_not_happen(folder, tmp_path):
+def test_an_epoch_without_its_journal_record_did_not_happen(folder):
     before = folder.journal.path.read_bytes()
     folder.commit_epoch(4, epoch_files(4))
     whole = tree(folder.path)
@@ -133,15 +133,17 @@ def test_a_store_opens_again_for_its_study_only(tmp_path):
     assert store.study()["runs"] == ["a-run"]
     assert store.toml() == "name = 'mine'"
     assert Store.prepared(tmp_path / "s", STUDY, "x").runs() == store.runs()
-    with pytest.raises(ParameterError, match="store of the study 'mine', not of 'yours'"):
+    with pytest.raises(
+        ParameterError, match="store of the study 'mine', not of 'yours'"
+    ):
         Store.prepared(tmp_path / "s", STUDY | {"name": "yours"}, "")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("dear")
-    with pytest.raises(ParameterError, match="exists and is not a store"):
+    with pytest.raises(ParameterError, match=r"exists and is not a store"):
         Store.prepared(tmp_path, STUDY, "")
-    with pytest.raises(ParameterError, match="no study.json"):
+    with pytest.raises(ParameterError, match=r"no study\.json"):
         Store.existing(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 

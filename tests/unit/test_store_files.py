@@ -1,5 +1,6 @@
 import os
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,9 @@ def test_a_write_is_on_disk_before_its_name_is(tmp_path, monkeypatch):
     real_fsync, real_replace = os.fsync, os.replace
 
     def fsync(descriptor):
-        calls.append("fsync folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "fsync")
+        calls.append(
+            "fsync folder" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "fsync"
+        )
         real_fsync(descriptor)
 
     def replace(source, target, **kwargs):
@@ -67,9 +70,8 @@ def test_a_changed_byte_is_noticed(tmp_path):
 
 
 def test_a_lock_has_one_owner_and_is_freed(tmp_path):
-    with owned(tmp_path / "lock"):
-        with pytest.raises(LockedError, match="another process"):
-            with owned(tmp_path / "lock", patience=0):
-                pass
+    first, second = owned(tmp_path / "lock"), owned(tmp_path / "lock", patience=0)
+    with first, pytest.raises(LockedError, match="another process"), second:
+        pytest.fail("two owners")
     with owned(tmp_path / "lock", patience=0):
         pass

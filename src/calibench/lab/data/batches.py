@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,22 +53,32 @@ def on_device(
     """Move a split to the device, standardized by its own statistics or by `like`'s."""
     images = np.ascontiguousarray(examples.images.transpose(0, 2, 3, 1))
     if like is None:
-        # From exact integer sums: no rounding that depends on the order of addition.
-        values = np.arange(256)
-        counts = [np.bincount(c.ravel(), minlength=256) for c in images.T]
-        mean = np.array([c @ values / c.sum() for c in counts])
-        square = np.array([c @ values**2 / c.sum() for c in counts])
-        deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+        mean, deviation = (
+            torch.from_numpy(statistic).float().to(device)
+            for statistic in _channel_statistics(images)
+        )
+    else:
+        mean, deviation = like.mean, like.deviation
     return DeviceImages(
         pixels=torch.from_numpy(images).to(device),
         labels=torch.from_numpy(examples.labels.copy()).to(device),
-        mean=torch.from_numpy(mean).float().to(device) if like is None else like.mean,
-        deviation=(
-            torch.from_numpy(deviation).float().to(device)
-            if like is None
-            else like.deviation
-        ),
+        mean=mean,
+        deviation=deviation,
     )
+
+
+def _channel_statistics(
+    images: UInt8[np.ndarray, "examples height width channels"],
+) -> tuple[Float64[np.ndarray, " channels"], Float64[np.ndarray, " channels"]]:
+    """Return mean and standard deviation, from exact integer counts of each value."""
+    values = np.arange(256)
+    counts = np.stack(
+        [np.bincount(channel.ravel(), minlength=256) for channel in images.T]
+    )
+    mean = counts @ values / counts.sum(axis=1)
+    square = counts @ values**2 / counts.sum(axis=1)
+    # A constant channel would be divided by 0; it becomes 0 instead.
+    return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,4 +144,3 @@ class TrainingBatches:
             columns[mirrored] = columns[mirrored, ::-1]
         device = self.images.pixels.device
         return torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
-

@@ -41,7 +41,7 @@ def _acquire(descriptor: int, path: Path, patience: float) -> None:
             if time.monotonic() >= deadline:
                 msg = (
                     f"{path.parent}: another process (not {os.getpid()}) is at work on "
-                    "this run. Wait for it, or stop it, then run the same command again."
+                    "this run. Wait for it or stop it, then run the same command again."
                 )
                 raise LockedError(msg) from None
             time.sleep(_POLL_SECONDS)

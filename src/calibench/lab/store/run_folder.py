@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ class RunFolder:
         """Commit something other than an epoch: the end, a drift, new scores."""
         self._commit({"event": event, **content}, self.history())
 
-    def commit_scores(self, rows_of: dict[int, Sequence[Row]]) -> None:
+    def commit_scores(self, rows_of: Mapping[int, Sequence[Row]]) -> None:
         """Replace the metrics of all epochs in one step."""
         history = self.history()
         folder = f"metrics-{history.generation + 1}"
@@ -143,9 +143,7 @@ class RunFolder:
         return [
             json.loads(line)
             for name in history.metrics_files
-            for line in read_checked(
-                self.path / name, history.files[name]
-            ).splitlines()
+            for line in read_checked(self.path / name, history.files[name]).splitlines()
         ]
 
     def predictions(self, epoch: int) -> Columns:

@@ -40,9 +40,11 @@ def parquet_columns(path: Path) -> Columns:
         DataError: The file is not Parquet.
     """
     try:
-        fetched = _connection().execute(
-            "SELECT * FROM read_parquet(?)", [str(path)]
-        ).fetchnumpy()
+        fetched = (
+            _connection()
+            .execute("SELECT * FROM read_parquet(?)", [str(path)])
+            .fetchnumpy()
+        )
     except duckdb.Error as error:
         msg = f"{path}: not a readable Parquet file ({error})."
         raise DataError(msg) from error

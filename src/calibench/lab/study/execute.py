@@ -85,7 +85,11 @@ def execute(
 
 
 def replay_epoch(
-    store: Store, folder: RunFolder, again: RunFolder, epoch: int, conditions: Conditions
+    store: Store,
+    folder: RunFolder,
+    again: RunFolder,
+    epoch: int,
+    conditions: Conditions,
 ) -> None:
     """Train and measure one committed epoch once more, into the empty run `again`.
 
@@ -128,7 +132,9 @@ class _Run:
             width=spec.width,
             in_channels=dataset.train.images.shape[1],
             seed=spec.seed,
-        ).to(device, memory_format=torch.channels_last)
+        ).to(device)
+        # The format in which convolutions are fastest; part of the fingerprint.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images = on_device(splits.train.examples, device)
         batches = TrainingBatches(
             images=images,
@@ -153,9 +159,7 @@ class _Run:
             measured=measured,
         )
 
-    def epochs(
-        self, epochs: range, is_stopping: Callable[[], bool]
-    ) -> Iterator[Epoch]:
+    def epochs(self, epochs: range, is_stopping: Callable[[], bool]) -> Iterator[Epoch]:
         return train(
             self.state.model,
             self.spec.named_loss.loss,
@@ -277,9 +281,7 @@ def _commit(
     rows = [trained, *epoch_rows(epoch.index, predictions, run.posteriors())]
     measured = perf_counter()
     stored = _columns(run.splits, predictions) if study.keeps(epoch.index) else None
-    content = EpochFiles(
-        rows=rows, predictions=stored, checkpoint=run.state.to_bytes()
-    )
+    content = EpochFiles(rows=rows, predictions=stored, checkpoint=run.state.to_bytes())
     folder.commit_epoch(epoch.index, content)
     folder.log_time(
         epoch=epoch.index,

@@ -2,18 +2,16 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from calibench.errors import ParameterError
 from calibench.lab.data.sources import DATASETS
 from calibench.lab.data.splits import SplitSizes
 from calibench.lab.study.spec import NamedLoss, StudySpec
+from calibench.lab.study.table_reader import TableReader
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.schedule import Cosine, MultiStep, OneCycle
 from calibench.losses import LOSSES
@@ -65,7 +63,7 @@ def study_from_table(table: Mapping[str, Any], *, source: str) -> StudySpec:
     Raises:
         StudyFileError: It is not a study; the message lists every problem.
     """
-    reader = _Reader()
+    reader = TableReader()
     study = _study(reader, table)
     if reader.problems or study is None:
         lines = "\n".join(f"  {problem}" for problem in reader.problems)
@@ -74,58 +72,7 @@ def study_from_table(table: Mapping[str, Any], *, source: str) -> StudySpec:
     return study
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Builds values from tables and collects what is wrong with them."""
-
-    problems: list[str] = field(default_factory=list)
-
-    def add(self, where: str, problem: str) -> None:
-        self.problems.append(f"{where}: {problem}")
-
-    def known(self, where: str, table: Mapping[str, Any], keys: Iterable[str]) -> None:
-        choices = list(keys)
-        for key in table:
-            if key not in choices:
-                self.add(where, f"unknown key {key!r}. {_suggestion(key, choices)}")
-
-    def checked(self, where: str, form: Any, value: Any) -> Any:  # noqa: ANN401 - of `form`
-        """Return `value` as a `form`, or None and note what is wrong."""
-        try:
-            return TypeAdapter(form).validate_python(_tuples(value), strict=True)
-        except ValidationError as error:
-            for each in error.errors():
-                keys = [part for part in each["loc"] if isinstance(part, (str, int))]
-                place = ".".join([where, *map(str, keys)])
-                message = each["msg"].removeprefix("Value error, ")
-                if each["type"] == "missing":
-                    message = "missing, and it has no default."
-                self.add(place, message)
-            return None
-
-    def built(self, where: str, cls: type, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a cls
-        """Return the dataclass `cls` made from a table."""
-        self.known(where, table, [f.name for f in fields(cls)])
-        return self.checked(where, cls, dict(table))
-
-    def chosen(
-        self,
-        where: str,
-        what: str,
-        menu: Mapping[str, Callable[..., Any]],
-        kind: object,
-    ) -> Any:  # noqa: ANN401 - a value of the menu
-        """Return the entry of a menu, or None and note what is on it."""
-        if isinstance(kind, str) and kind in menu:
-            return menu[kind]
-        if kind is None:
-            self.add(where, f"missing kind. Choose from {', '.join(menu)}.")
-        else:
-            self.add(where, f"unknown {what} {kind!r}. {_suggestion(str(kind), menu)}")
-        return None
-
-
-def _study(reader: _Reader, table: Mapping[str, Any]) -> StudySpec | None:
+def _study(reader: TableReader, table: Mapping[str, Any]) -> StudySpec | None:
     reader.known("study", table, _KEYS)
     parts: dict[str, Any] = {
         key: reader.checked(key, form, table[key])
@@ -135,7 +82,7 @@ def _study(reader: _Reader, table: Mapping[str, Any]) -> StudySpec | None:
     for key in ("name", "dataset", "models", "train", "loss"):
         if key not in parts:
             reader.add("study", f"missing {key!r}, and it has no default.")
-    _check_names(reader, parts)
+    _check_values(reader, parts)
     content: dict[str, Any] = {
         key: parts[key]
         for key in ("name", "models", "seeds", "width", "keep")
@@ -152,36 +99,40 @@ def _study(reader: _Reader, table: Mapping[str, Any]) -> StudySpec | None:
     return None if reader.problems else StudySpec(**content)
 
 
-def _check_names(reader: _Reader, parts: Mapping[str, Any]) -> None:
-    name, keep = parts.get("name"), parts.get("keep", "all")
+def _check_values(reader: TableReader, parts: Mapping[str, Any]) -> None:
+    name, keep, width = parts.get("name"), parts.get("keep"), parts.get("width")
     if name is not None and not _NAME.fullmatch(name):
         reader.add("name", f"{name!r} may have letters, digits, '.', '_' and '-' only.")
-    if isinstance(keep, str) and keep not in {"all", "last"}:
-        reader.add("keep", f"{keep!r} is not \"all\", \"last\" or a number of epochs.")
-    if isinstance(keep, int) and keep < 1:
-        reader.add("keep", f"every {keep} epochs; it must be at least 1.")
-    if (parts.get("width") or 1) < 1:
-        reader.add("width", f"must be at least 1, got {parts['width']}.")
-    for key in ("models", "seeds", "loss"):
-        values = parts.get(key)
-        if values is not None and not values:
-            reader.add(key, "empty. Name at least one.")
-        if values is not None and key != "loss" and len(set(values)) < len(values):
-            reader.add(key, f"{list(values)} names one twice.")
+    if keep not in {None, "all", "last"} and not (isinstance(keep, int) and keep >= 1):
+        reader.add("keep", f'{keep!r} is not "all", "last" or a number of epochs.')
+    if width is not None and width < 1:
+        reader.add("width", f"must be at least 1, got {width}.")
     for model in parts.get("models") or ():
         reader.chosen("models", "model", MODELS, model)
     for seed in parts.get("seeds") or ():
         if seed < 0:
             reader.add("seeds", f"{seed} is negative.")
+    for key in ("models", "seeds", "loss"):
+        _check_list(reader, key, parts.get(key))
 
 
-def _dataset(reader: _Reader, value: str | dict[str, Any]) -> Any:  # noqa: ANN401 - a spec
+def _check_list(
+    reader: TableReader, key: str, values: tuple[object, ...] | None
+) -> None:
+    if values is not None and not values:
+        reader.add(key, "empty. Name at least one.")
+    # Equal losses are told apart by their names, which are checked on their own.
+    if values is not None and key != "loss" and len(set(values)) < len(values):
+        reader.add(key, f"{list(values)} names one twice.")
+
+
+def _dataset(reader: TableReader, value: str | dict[str, Any]) -> Any:  # noqa: ANN401 - a spec
     table = {"kind": value} if isinstance(value, str) else value
     cls = reader.chosen("[dataset]", "data set", DATASETS, table.get("kind"))
     return reader.built("[dataset]", cls, table) if cls else None
 
 
-def _recipe(reader: _Reader, table: dict[str, Any]) -> Recipe | None:
+def _recipe(reader: TableReader, table: dict[str, Any]) -> Recipe | None:
     schedule = table.get("schedule")
     if isinstance(schedule, str):
         schedule = {"kind": schedule}
@@ -196,21 +147,25 @@ def _recipe(reader: _Reader, table: dict[str, Any]) -> Recipe | None:
 
 
 def _losses(
-    reader: _Reader, entries: tuple[dict[str, Any], ...]
+    reader: TableReader, entries: tuple[dict[str, Any], ...]
 ) -> tuple[NamedLoss, ...]:
     losses = []
     for entry in entries:
         parameters = dict(entry)
-        cls = reader.chosen("[[loss]]", "loss kind", LOSSES, parameters.pop("kind", None))
+        cls = reader.chosen(
+            "[[loss]]", "loss kind", LOSSES, parameters.pop("kind", None)
+        )
         if cls is None:
             continue
-        given_name = parameters.pop("name", None)
+        given_name = reader.checked("[[loss]] name", str, parameters.pop("name", ""))
         where = f"[[loss]] {given_name or entry['kind']}"
         if parameters.get("p") == "inf":  # as plain() writes it
             parameters["p"] = float("inf")
         loss = reader.built(where, cls, parameters)
         if loss is not None:
-            losses.append(NamedLoss(name=given_name or _name(entry["kind"], loss), loss=loss))
+            losses.append(
+                NamedLoss(name=given_name or _name(entry["kind"], loss), loss=loss)
+            )
             _check_loss_name(reader, losses)
     return tuple(losses)
 
@@ -229,28 +184,10 @@ def _short(value: object) -> str:
     return format(value, "g") if isinstance(value, float) else str(value)
 
 
-def _check_loss_name(reader: _Reader, losses: list[NamedLoss]) -> None:
+def _check_loss_name(reader: TableReader, losses: list[NamedLoss]) -> None:
     name = losses[-1].name
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         where = f"[[loss]] {name!r}"
         reader.add(where, "a name has letters, digits, '.', '_' and '-' only.")
     elif name in {each.name for each in losses[:-1]}:
         reader.add(f"[[loss]] {name}", "twice. Give each a `name` of its own.")
-
-
-def _suggestion(word: str, choices: Iterable[str]) -> str:
-    options = list(choices)
-    close = get_close_matches(word, options, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"Choose from {', '.join(options)}."
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - TOML arrays to tuples
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
-
-

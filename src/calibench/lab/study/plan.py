@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from calibench.lab.data.dataset import Dataset
+from calibench.lab.data.splits import split_examples
 from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.models import build_model, num_multiply_adds
 
@@ -81,15 +83,14 @@ class Plan:
         )
 
 
-def planned(study: StudySpec) -> Plan:
-    """Count what every run of a study computes."""
-    shape = study.dataset.image_shape
-    num_examples = study.splits.train or study.dataset.num_train - (
-        study.splits.selection + study.splits.calibration
-    )
-    per_image = {
-        model: _multiply_adds(study, model, shape) for model in study.models
-    }
+def planned(study: StudySpec, dataset: Dataset) -> Plan:
+    """Count what every run of a study computes.
+
+    Raises:
+        ParameterError: The data set has too few examples for the splits.
+    """
+    num_examples = split_examples(dataset, study.splits, seed=0).train.examples.size
+    per_image = {model: _multiply_adds(study, model, dataset) for model in study.models}
     steps = _PASSES_PER_STEP * num_examples * study.train.epochs
     return Plan(
         study=study.name,
@@ -108,18 +109,17 @@ def _planned(run: RunSpec, multiply_adds: float) -> PlannedRun:
     )
 
 
-def _multiply_adds(
-    study: StudySpec, model: str, shape: tuple[int, int, int]
-) -> int:
+def _multiply_adds(study: StudySpec, model: str, dataset: Dataset) -> int:
+    _, channels, height, width = dataset.train.images.shape
     with torch.device("meta"):
         network = build_model(
             model,
-            study.dataset.num_classes,
+            dataset.num_classes,
             width=study.width,
-            in_channels=shape[0],
+            in_channels=channels,
             seed=0,
         )
-    return num_multiply_adds(network, shape)
+    return num_multiply_adds(network, (channels, height, width))
 
 
 def _minutes(minutes: float) -> str:

@@ -39,7 +39,9 @@ def stored_predictions(folder: RunFolder, epoch: int) -> dict[str, Predictions]:
     columns = folder.predictions(epoch)
     logits = _matrix(columns, "logit_")
     return {
-        name: Predictions.from_logits(logits[chosen], columns["label"][chosen], split=name)
+        name: Predictions.from_logits(
+            logits[chosen], columns["label"][chosen], split=name
+        )
         for name in MEASURED_SPLITS
         if (chosen := columns["split"] == name).any()
     }

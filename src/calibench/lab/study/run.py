@@ -14,6 +14,8 @@ from calibench.lab.study.plan import planned
 from calibench.lab.study.progress import show_progress
 from calibench.lab.training.devices import chosen_device
 
+DEMO_STUDY = Path(__file__).with_name("demo.toml")
+
 
 def run_study(
     study_file: Path,
@@ -31,8 +33,7 @@ def run_study(
     study = load_study(study_file)
     device = chosen_device(conditions.device)
     # Loaded here once, so that a missing archive is said once, and at once.
-    study.dataset.load(conditions.data)
-    plan = planned(study)
+    plan = planned(study, study.dataset.load(conditions.data))
     store = Store.prepared(
         store_path,
         {

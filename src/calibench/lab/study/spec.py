@@ -103,9 +103,7 @@ class StudySpec:
                 splits=self.splits,
                 train=self.train,
             )
-            for seed, model, named_loss in product(
-                self.seeds, self.models, self.losses
-            )
+            for seed, model, named_loss in product(self.seeds, self.models, self.losses)
         ]
 
     def run(self, run_id: str) -> RunSpec:
