@@ -1,5 +1,6 @@
 """Cross-entropy, with optional label smoothing."""
 
+import math
 from dataclasses import dataclass
 
 from calibench.losses.log_probability import log_probs, of_labels
@@ -73,4 +74,6 @@ class CrossEntropy:
         CrossEntropy(smoothing=0.5)
         """
         target = require_target(target, num_classes)
-        return cls(smoothing=(1 - target) * num_classes / (num_classes - 1))
+        smoothing = (1 - target) * num_classes / (num_classes - 1)
+        # Where the target is barely above 1/K, rounding may reach 1.
+        return cls(smoothing=min(smoothing, math.nextafter(1, 0)))

@@ -76,7 +76,8 @@ class EntropyRegularization:
         target = require_target(target, num_classes)
         if target == 1:
             return cls(alpha=0.0)
-        gap = math.log((num_classes - 1) * target / (1 - target))
+        # ln[(K - 1) p / (1 - p)], exact also where p is barely above 1/K.
+        gap = math.log1p((num_classes * target - 1) / (1 - target))
         return cls(alpha=1 / (target * gap))
 
 

@@ -6,7 +6,11 @@ from torch.nn import functional as F
 
 from calibench.errors import ParameterError
 from calibench.losses.log_probability import label_log_odds
-from calibench.losses.parameters import require_coefficient, require_num_classes
+from calibench.losses.parameters import (
+    require_coefficient,
+    require_flag,
+    require_num_classes,
+)
 from calibench.shapes import Labels, Logits, PerExample, Scalar
 
 
@@ -40,10 +44,7 @@ class Focal:
     def __post_init__(self) -> None:
         gamma = require_coefficient("Focal: gamma", self.gamma)
         object.__setattr__(self, "gamma", gamma)
-        detached: object = self.detached
-        if not isinstance(detached, bool):
-            msg = f"Focal: detached must be true or false, got {detached!r}."
-            raise ParameterError(msg)
+        require_flag("Focal: detached", self.detached)
 
     def __call__(self, logits: Logits, labels: Labels) -> Scalar:
         return self.per_example(logits, labels).mean()

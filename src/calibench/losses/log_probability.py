@@ -40,7 +40,7 @@ def of_labels(values: Logits, labels: Labels) -> PerExample:
 
 
 def label_log_odds(logits: Logits, labels: Labels) -> PerExample:
-    """Return ln[p_y / (1 - p_y)] = z_y - logsumexp of the other logits, widened.
+    """Return ln[p_y / (1 - p_y)] = -logsumexp over k != y of z_k - z_y, widened.
 
     Both ln p_y = logsigmoid(odds) and ln(1 - p_y) = logsigmoid(-odds) keep their
     relative precision, where 1 - p_y taken from p_y would round to 0.
@@ -48,6 +48,7 @@ def label_log_odds(logits: Logits, labels: Labels) -> PerExample:
     >>> label_log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
     tensor([2.])
     """
-    wide = widened(logits)
-    others = wide.scatter(1, labels.long()[:, None], -torch.inf)
-    return of_labels(wide, labels) - others.logsumexp(dim=1)
+    wide, index = widened(logits), labels.long()[:, None]
+    # Differences first: a logsumexp of large logits would keep their rounding error.
+    above_label = wide - wide.gather(1, index)
+    return -above_label.scatter(1, index, -torch.inf).logsumexp(dim=1)

@@ -28,8 +28,8 @@ class LpNorm:
         ParameterError: alpha is not in [0, inf) or p not in [1, inf].
 
     Source:
-        Wang et al. 2021 (p = 1). Theirs and ours is a mean over examples of a sum over
-        classes; codes that average over classes too apply alpha / K.
+        Wang et al. 2021 (p = 1). Codes that average the norm over classes, too, apply
+        alpha / K.
 
     >>> import torch
     >>> LpNorm(alpha=1)(torch.tensor([[1e4, -1.0]]), torch.tensor([0]))

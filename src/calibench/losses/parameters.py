@@ -51,6 +51,19 @@ def require_coefficient(name: str, value: object) -> float:
     )
 
 
+def require_flag(name: str, value: object) -> None:
+    """Refuse a switch that is neither on nor off.
+
+    Raises:
+        ParameterError: The value is not a bool; 0 and 1 are not either.
+
+    >>> require_flag("detached", True)
+    """
+    if not isinstance(value, bool):
+        msg = f"{name} must be true or false, got {value!r}."
+        raise ParameterError(msg)
+
+
 def require_num_classes(num_classes: object) -> int:
     """Return the number of classes K, at least 2.
 
@@ -76,12 +89,12 @@ def require_target(target: object, num_classes: int) -> float:
     >>> require_target(1, num_classes=10)
     1.0
     """
-    chance = 1 / require_num_classes(num_classes)
+    require_num_classes(num_classes)
     return require_real(
         "target confidence",
         target,
-        allowed=lambda number: chance < number <= 1,
-        interval=f"above 1/num_classes = {chance:g} and at most 1",
+        allowed=lambda number: number * num_classes > 1 and number <= 1,
+        interval=f"above 1/num_classes = {1 / num_classes:g} and at most 1",
     )
 
 

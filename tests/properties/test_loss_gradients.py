@@ -1,0 +1,159 @@
+import math
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from calibench.losses import CrossEntropy, EntropyRegularization, Focal, LpNorm
+from loss_batches import ALL_LOSSES, batches, entropy, gradient, random_batch
+
+every_loss = pytest.mark.parametrize("loss", ALL_LOSSES, ids=str)
+
+
+@given(batches(), st.floats(0, 6))
+def test_focal_gradient_is_the_cross_entropy_gradient_times_phi(batch, gamma):
+    probs, one_hot = probs_and_one_hot(batch)
+    p = (probs * one_hot).sum(1)
+    q = (probs * (1 - one_hot)).sum(1)
+    factor = torch.where(q > 1e-12, -torch.log1p(-q) / q, 1.0)
+    phi = q**gamma * (1 + gamma * p * torch.where(p < 0.5, -p.log() / q, factor))
+    check_gradient(Focal(gamma=gamma), batch, phi[:, None] * (probs - one_hot))
+
+
+@given(batches(), st.floats(0, 6))
+def test_detached_focal_gradient_is_weighted(batch, gamma):
+    probs, one_hot = probs_and_one_hot(batch)
+    q = (probs * (1 - one_hot)).sum(1, keepdim=True)
+    check_gradient(
+        Focal(gamma=gamma, detached=True), batch, q**gamma * (probs - one_hot)
+    )
+
+
+@given(batches(), st.floats(0, 3))
+def test_entropy_gradient(batch, alpha):
+    probs, one_hot = probs_and_one_hot(batch)
+    surplus = probs.log() + entropy(batch[0])[:, None]
+    check_gradient(
+        EntropyRegularization(alpha=alpha),
+        batch,
+        probs - one_hot + alpha * probs * surplus,
+    )
+
+
+@given(batches(), st.floats(0, 0.99))
+def test_smoothing_gradient(batch, smoothing):
+    probs, one_hot = probs_and_one_hot(batch)
+    smoothed = (1 - smoothing) * one_hot + smoothing / probs.shape[1]
+    check_gradient(CrossEntropy(smoothing=smoothing), batch, probs - smoothed)
+
+
+@given(batches(), st.sampled_from([1, 1.5, 2, 3, math.inf]), st.floats(0, 3))
+def test_norm_gradient(batch, p, alpha):
+    logits, _ = batch
+    # The closed form below divides by the norm and raises 1e-300 to powers.
+    assume(logits.abs().amax(1).min() > 1e-3)
+    probs, one_hot = probs_and_one_hot(batch)
+    check_gradient(
+        LpNorm(alpha=alpha, p=p), batch, probs - one_hot + alpha * dual(logits, p)
+    )
+
+
+def dual(logits, p):
+    """Return the gradient of the norm: the unit vector of the dual norm."""
+    if p == 1:
+        return logits.sign()
+    size = logits.abs()
+    if p == math.inf:
+        ties = size == size.amax(dim=1, keepdim=True)
+        return logits.sign() * ties / ties.sum(dim=1, keepdim=True)
+    norm = (size**p).sum(dim=1, keepdim=True) ** (1 / p)
+    return logits.sign() * (size / norm) ** (p - 1)
+
+
+def probs_and_one_hot(batch):
+    logits, labels = batch
+    probs = logits.softmax(dim=1)
+    return probs, torch.nn.functional.one_hot(labels, probs.shape[1]).double()
+
+
+def check_gradient(loss, batch, expected):
+    torch.testing.assert_close(gradient(loss, *batch), expected, rtol=1e-10, atol=1e-12)
+
+
+# The detached focal loss is left out: its gradient is not that of its values.
+@pytest.mark.parametrize(
+    "loss", [x for x in ALL_LOSSES if not getattr(x, "detached", False)], ids=str
+)
+def test_gradient_matches_finite_differences(loss):
+    logits, labels = random_batch()
+    leaf = logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: loss.per_example(z, labels), leaf)
+    assert torch.autograd.gradgradcheck(lambda z: loss.per_example(z, labels), leaf)
+
+
+EXTREMES = [
+    [1e4, -1e4, 0.0],
+    [-1e4, 1e4, 1e4],
+    [-1e4, 1e4, 0.0],
+    [1e4, 1e4, 1e4],
+    [-1e4, -1e4, -1e4],
+    [0.0, 0.0, 0.0],
+    [20.0, -20.0, -20.0],
+    [100.0, 0.0, 0.0],
+    [1e-30, 0.0, -1e-30],
+]
+
+
+@every_loss
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str
+)
+def test_extreme_logits_have_finite_values_and_gradients(loss, dtype):
+    logits = torch.tensor(EXTREMES).to(dtype)
+    labels = torch.zeros(len(logits), dtype=torch.int64)
+    values = loss.per_example(logits, labels)
+    grad = gradient(loss, logits, labels)
+    assert values.dtype == torch.float32
+    assert grad.dtype == dtype
+    assert values.isfinite().all()
+    assert grad.isfinite().all()
+    # Wrong by 2e4 in the logits: every loss must pull towards the label.
+    assert grad[1, 0] < -0.8
+
+
+@every_loss
+@given(batch=batches(largest=1e4))
+def test_single_precision_is_close_to_double_anywhere(loss, batch):
+    logits, labels = batch[0].float(), batch[1]
+    exact = loss.per_example(logits.double(), labels)
+    single = loss.per_example(logits, labels)
+    torch.testing.assert_close(single.double(), exact, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        gradient(loss, logits, labels).double(),
+        gradient(loss, logits.double(), labels),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+@every_loss
+def test_half_precision_is_widened_before_anything_else(loss):
+    logits, labels = random_batch()
+    for dtype in (torch.bfloat16, torch.float16):
+        half = logits.to(dtype)
+        assert torch.equal(
+            loss.per_example(half, labels), loss.per_example(half.float(), labels)
+        )
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5, 0.9, 1.0, 3.0])
+def test_focal_keeps_its_gradient_where_the_probability_rounds_to_one(gamma):
+    # p_y = 1 - e^-40 rounds to 1; the loss is about e^(-40 (1 + gamma)).
+    logits, labels = torch.tensor([[40.0, 0.0]]).double(), torch.tensor([0])
+    value = Focal(gamma=gamma).per_example(logits, labels).item()
+    assert value == pytest.approx(math.exp(-40 * (1 + gamma)), rel=1e-9)
+    # phi is (1 - p)^gamma (1 + gamma) there, and p_k - e_k is +-e^-40.
+    grad = gradient(Focal(gamma=gamma), logits, labels)[0]
+    expected = (1 + gamma) * math.exp(-40 * (1 + gamma))
+    assert grad.tolist() == pytest.approx([-expected, expected], rel=1e-9)
