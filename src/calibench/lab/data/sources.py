@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from calibench.lab.data.arrays import load_arrays
+from calibench.lab.data.cifar import load_cifar
+from calibench.lab.data.cifar_archives import CIFAR10, CIFAR100
 from calibench.lab.data.dataset import Dataset
 from calibench.lab.data.gratings import DIFFICULTY, check_gratings, gratings
+from calibench.lab.data.image_folder import load_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,4 +48,85 @@ class Gratings:
         )
 
 
-DATASETS = {"gratings": Gratings}
+@dataclass(frozen=True, kw_only=True)
+class Cifar10:
+    """CIFAR-10: 50,000 train and 10,000 test photographs of 10 kinds of things.
+
+    Attributes:
+        image_size: 32; or 16, the means of 2x2 pixels, for small machines.
+
+    Source:
+        A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images.
+    """
+
+    kind: Literal["cifar10"] = "cifar10"
+    image_size: Literal[16, 32] = 32
+
+    def load(self, data_dir: Path) -> Dataset:
+        return load_cifar(CIFAR10, data_dir, self.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar100:
+    """CIFAR-100 with its 100 fine classes; otherwise as CIFAR-10.
+
+    Attributes:
+        image_size: 32; or 16, the means of 2x2 pixels, for small machines.
+
+    Source:
+        A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images.
+    """
+
+    kind: Literal["cifar100"] = "cifar100"
+    image_size: Literal[16, 32] = 32
+
+    def load(self, data_dir: Path) -> Dataset:
+        return load_cifar(CIFAR100, data_dir, self.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """A user's own images in an .npz file; see `load_arrays`.
+
+    Attributes:
+        path: Of the file; relative to the folder calibench is started in.
+        flip_preserves_label: Whether a mirrored image keeps its label.
+    """
+
+    kind: Literal["arrays"] = "arrays"
+    path: str
+    flip_preserves_label: bool = True
+
+    def load(self, data_dir: Path) -> Dataset:  # noqa: ARG002 (the path says where)
+        return load_arrays(
+            Path(self.path), flip_preserves_label=self.flip_preserves_label
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """A user's own image files, one folder for each class; see `load_images`.
+
+    Attributes:
+        path: Of the folder or zip archive; relative to the folder calibench is
+            started in.
+        flip_preserves_label: Whether a mirrored image keeps its label.
+    """
+
+    kind: Literal["images"] = "images"
+    path: str
+    flip_preserves_label: bool = True
+
+    def load(self, data_dir: Path) -> Dataset:  # noqa: ARG002 (the path says where)
+        return load_images(
+            Path(self.path), flip_preserves_label=self.flip_preserves_label
+        )
+
+
+DATASETS: dict[str, type[Gratings | Cifar10 | Cifar100 | Arrays | Images]] = {
+    "gratings": Gratings,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "arrays": Arrays,
+    "images": Images,
+}
