@@ -102,29 +102,49 @@ def cosine_series(
 
 
 def integral_of_size(
-    series: Float64[np.ndarray, "*batch terms"], width: float
+    series: Float64[np.ndarray, "*batch terms"],
+    width: float | Float64[np.ndarray, "*batch 1"],
 ) -> Float64[np.ndarray, "*batch"]:
     """The integral over [0, 1] of |f| for a series smoothed by a kernel of a width.
 
     f is the cosine series with coefficient k damped by exp(-(k pi width)^2 / 2). Where
     it keeps its sign across a cell, the integral of |f| is the difference of its
-    antiderivative, exactly; where it crosses 0 it is taken as linear.
+    antiderivative, exactly; where it crosses 0 it is taken as quadratic.
     """
     size = series.shape[-1] - 1
     frequency = np.pi * np.arange(size + 1)
     damped = series * np.exp(-0.5 * (frequency * width) ** 2)
     # irfft divides by its length and doubles every term but the first and the last.
     here = np.fft.irfft(damped, 2 * size)[..., : size + 1] * (2 * size)
-    slope = damped[..., :1] / size
+    constant = damped[..., :1].copy()
     damped[..., 0], frequency[0] = 0, 1
     wave = np.fft.irfft(-1j * damped / frequency, 2 * size)[..., : size + 1]
-    rise = np.diff(wave * (2 * size), axis=-1) + slope
+    # The mean of f in each cell, as a difference of the antiderivative.
+    mean = np.diff(wave * (2 * size), axis=-1) * size + constant
+    sizes = np.abs(mean)
     before, after = here[..., :-1], here[..., 1:]
     crossing: Bool[np.ndarray, "*batch cells"] = before * after < 0
-    whole = np.abs(np.where(crossing, 0, rise)).sum(axis=-1)
-    left, right = np.where(crossing, before, 0), np.where(crossing, after, 1)
-    halves = (left**2 + right**2) / (np.abs(left) + np.abs(right))
-    return np.asarray(whole + (np.where(crossing, halves, 0)).sum(axis=-1) / (2 * size))
+    sizes[crossing] = _mean_size_across(
+        before[crossing], after[crossing], mean[crossing]
+    )
+    return np.asarray(sizes.mean(axis=-1))
+
+
+def _mean_size_across(
+    before: Float64[np.ndarray, " cells"],
+    after: Float64[np.ndarray, " cells"],
+    mean: Float64[np.ndarray, " cells"],
+) -> Float64[np.ndarray, " cells"]:
+    """Mean |q| over [0, 1] for quadratics q of opposite signs at 0 and 1."""
+    bend = 3 * (before + after) - 6 * mean
+    rise = after - before - bend
+    # Newton's step from the chord's root; what it leaves matters in second order only.
+    chord = before / (before - after)
+    value = before + chord * (rise + chord * bend)
+    slope = rise + 2 * bend * chord
+    root = np.clip(chord - value / np.where(slope == 0, np.inf, slope), 0, 1)
+    first = root * (before + root * (rise / 2 + root * bend / 3))
+    return np.abs(first) + np.abs(mean - first)
 
 
 def _fixed_point(kernel: KernelSums, low: float, high: float) -> float:

@@ -1,0 +1,137 @@
+"""Definitions of the metrics in exact fractions: slow, obvious, nothing shared."""
+
+from fractions import Fraction
+
+
+def rows_of(probs, labels):
+    """(probabilities as fractions, label) of each example."""
+    return [
+        ([Fraction(float(p)) for p in row], int(label))
+        for row, label in zip(probs, labels, strict=True)
+    ]
+
+
+def pairs_of(probs, labels):
+    """(confidence, 1 if right else 0) of each example."""
+    pairs = []
+    for row, label in rows_of(probs, labels):
+        top = max(row)
+        pairs.append((top, int(row.index(top) == label)))
+    return pairs
+
+
+def equal_width_groups(values, num_bins):
+    """Positions of the values in each bin (lo, hi]; 0 belongs to the first.
+
+    An edge is what a float64 division makes of b / num_bins, taken exactly.
+    """
+    edges = [Fraction(b / num_bins) for b in range(1, num_bins + 1)]
+    groups = [[] for _ in edges]
+    for position, value in enumerate(values):
+        groups[next(b for b, edge in enumerate(edges) if value <= edge)].append(
+            position
+        )
+    return [group for group in groups if group]
+
+
+def equal_mass_groups(values, num_bins):
+    """Equal values share the bin of the lowest rank among them."""
+    groups = [[] for _ in range(num_bins)]
+    for position, value in enumerate(values):
+        rank = sum(other < value for other in values)
+        groups[rank * num_bins // len(values)].append(position)
+    return [group for group in groups if group]
+
+
+GROUPS = {"equal_width": equal_width_groups, "equal_mass": equal_mass_groups}
+
+
+def bins_of(pairs, num_bins, scheme):
+    """(share of examples, mean value, mean outcome) of each non-empty bin."""
+    groups = GROUPS[scheme]([value for value, _ in pairs], num_bins)
+    return [
+        (
+            Fraction(len(group), len(pairs)),
+            sum(pairs[i][0] for i in group) / len(group),
+            Fraction(sum(pairs[i][1] for i in group), len(group)),
+        )
+        for group in groups
+    ]
+
+
+def top_label_ece(probs, labels, num_bins, scheme):
+    bins = bins_of(pairs_of(probs, labels), num_bins, scheme)
+    return sum(share * abs(value - outcome) for share, value, outcome in bins)
+
+
+def max_calibration_error(probs, labels, num_bins, scheme):
+    bins = bins_of(pairs_of(probs, labels), num_bins, scheme)
+    return max(abs(value - outcome) for _, value, outcome in bins)
+
+
+def overconfidence(probs, labels, num_bins, scheme):
+    bins = bins_of(pairs_of(probs, labels), num_bins, scheme)
+    return sum(share * max(value - outcome, 0) for share, value, outcome in bins)
+
+
+def underconfidence(probs, labels, num_bins, scheme):
+    bins = bins_of(pairs_of(probs, labels), num_bins, scheme)
+    return sum(share * max(outcome - value, 0) for share, value, outcome in bins)
+
+
+def squared_rms_calibration_error(probs, labels, num_bins, scheme):
+    bins = bins_of(pairs_of(probs, labels), num_bins, scheme)
+    return sum(share * (value - outcome) ** 2 for share, value, outcome in bins)
+
+
+def debiased_l2(probs, labels, num_bins, scheme):
+    """The mean product of gaps over ordered pairs of different examples of a bin."""
+    pairs = pairs_of(probs, labels)
+    total = Fraction(0)
+    for group in GROUPS[scheme]([value for value, _ in pairs], num_bins):
+        gaps = [pairs[i][0] - pairs[i][1] for i in group]
+        products = sum(
+            a * b for i, a in enumerate(gaps) for j, b in enumerate(gaps) if i != j
+        )
+        if len(group) > 1:
+            total += products / (len(group) - 1)
+    return total / len(pairs)
+
+
+def classwise_ece(probs, labels, num_bins, scheme):
+    rows = rows_of(probs, labels)
+    num_classes = len(rows[0][0])
+    total = Fraction(0)
+    for k in range(num_classes):
+        pairs = [(row[k], int(label == k)) for row, label in rows]
+        total += sum(
+            share * abs(value - outcome)
+            for share, value, outcome in bins_of(pairs, num_bins, scheme)
+        )
+    return total / num_classes
+
+
+def confidence_gap(probs, labels):
+    pairs = pairs_of(probs, labels)
+    return sum(value - outcome for value, outcome in pairs) / len(pairs)
+
+
+def brier(probs, labels):
+    total = Fraction(0)
+    for row, label in rows_of(probs, labels):
+        total += sum((p - (k == label)) ** 2 for k, p in enumerate(row))
+    return total / len(labels)
+
+
+def error_rate(probs, labels):
+    pairs = pairs_of(probs, labels)
+    return Fraction(sum(1 - outcome for _, outcome in pairs), len(pairs))
+
+
+def true_calibration_error(probs, posterior):
+    total = Fraction(0)
+    for row, truth in zip(probs, posterior, strict=True):
+        values = [Fraction(float(p)) for p in row]
+        top = max(values)
+        total += abs(Fraction(float(truth[values.index(top)])) - top)
+    return total / len(probs)

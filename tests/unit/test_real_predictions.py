@@ -1,0 +1,39 @@
+"""Published numbers of two real models, and what the panel says about them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calibench import metrics
+from calibench.lab.data.prediction_files import read_predictions
+from calibench.posthoc import Temperature
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = json.loads((ROOT / "tests/golden/predictions.json").read_text("utf-8"))
+FOLDER = ROOT.parent / "shared" / "data" / "predictions"
+
+
+def real_predictions(name):
+    if not (FOLDER / name).exists():
+        pytest.skip(f"{name} is not beside this checkout: see the source in the JSON")
+    return read_predictions(FOLDER / name)
+
+
+@pytest.mark.parametrize("name", GOLDEN["files"])
+def test_published_numbers(name):
+    some = real_predictions(name)
+    for metric, expected in GOLDEN["files"][name].items():
+        value = getattr(metrics, metric)(some)
+        assert round(value, GOLDEN["decimals"]) == expected, metric
+
+
+@pytest.mark.parametrize("name", GOLDEN["files"])
+def test_temperature_lowers_the_loss_and_not_the_accuracy(name):
+    some = real_predictions(name)
+    fitted = Temperature.fit(some)
+    better = fitted.apply(some)
+    assert 1.3 < fitted.value < 2.1
+    assert metrics.accuracy(better) == metrics.accuracy(some)
+    assert metrics.nll(better) < metrics.nll(some)
+    assert metrics.noise_floor(some, replicates=99).p_value == 0.01
