@@ -3,7 +3,6 @@
 import math
 import zipfile
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -38,18 +37,18 @@ def load_arrays(path: Path, *, flip_preserves_label: bool) -> Dataset:
         raise ParameterError(message)
     arrays = _read(path)
 
+    order = LAYOUTS[str(arrays["layout"])]
+
     def examples(split: str) -> Examples:
-        order = LAYOUTS[str(arrays["layout"])]
-        posterior = arrays.get(f"{split}_posterior")
         images = arrays[f"{split}_images"]
-        if images.ndim != 4:
-            message = f"{split}_images: shape {images.shape}; four axes are needed"
-            raise DataError(message)
-        return Examples(
-            images=np.ascontiguousarray(images.transpose(order)),
-            labels=_as_labels(f"{split}_labels", arrays[f"{split}_labels"]),
-            posterior=posterior,
-        )
+        if images.ndim == len(order):
+            images = np.ascontiguousarray(images.transpose(order))
+        labels, posterior = arrays[f"{split}_labels"], arrays.get(f"{split}_posterior")
+        try:
+            return Examples.of_unknown_form(images, labels, posterior)
+        except DataError as error:
+            message = f"{split} {error}"
+            raise DataError(message) from error
 
     try:
         train, test = examples("train"), examples("test")
@@ -72,8 +71,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         names = [info.filename.removesuffix(".npy") for info in members]
         _check_names(path, names)
         for name, info in zip(names, members, strict=True):
-            with archive.open(info) as member:
-                _check_declared(path, name, info, member)
+            _check_declared(path, name, archive, info)
             with archive.open(info) as member:
                 arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
     if arrays["layout"].shape != () or str(arrays["layout"]) not in LAYOUTS:
@@ -97,16 +95,14 @@ def _check_names(path: Path, names: list[str]) -> None:
 
 
 def _check_declared(
-    path: Path, name: str, info: zipfile.ZipInfo, member: IO[bytes]
+    path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo
 ) -> None:
     """Refuse an array by what it declares, before memory is taken for it."""
-    version = np.lib.format.read_magic(member)
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(member)
+    with archive.open(info) as member:
+        if np.lib.format.read_magic(member) == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
     declared = math.prod(shape) * dtype.itemsize
     if declared > info.file_size:
         message = f"{path}: {name} declares {declared:,} bytes and has fewer"
@@ -118,14 +114,6 @@ def _check_declared(
             "uncompressed (np.savez)"
         )
         raise DataError(message)
-
-
-def _as_labels(name: str, labels: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(labels.dtype, np.integer):
-        message = f"{name}: {labels.dtype}; labels are integers"
-        raise DataError(message)
-    # An unsigned label beyond int64 turns negative and is refused as such.
-    return labels.astype(np.int64)
 
 
 def _class_names(

@@ -78,9 +78,7 @@ def arrays_from_packed(folder: Path) -> tuple[dict[str, np.ndarray], Description
     return arrays, description
 
 
-def _decode(
-    path: Path,
-) -> UInt8[np.ndarray, "{BATCH_IMAGES} {IMAGE_SIDE} {IMAGE_SIDE} 3"]:
+def _decode(path: Path) -> UInt8[np.ndarray, "images 32 32 3"]:
     # Only this form of the data needs an image library.
     from PIL import Image  # noqa: PLC0415
 

@@ -3,11 +3,10 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 
@@ -104,15 +103,13 @@ def _files(archive: CifarArchive) -> tuple[RecordFile, ...]:
 class _Bounded(io.RawIOBase):
     """A stream that refuses to go on forever, as that of a bomb would."""
 
-    def __init__(
-        self, stream: IO[bytes] | gzip.GzipFile, path: Path, limit: int
-    ) -> None:
-        self._stream = stream
+    def __init__(self, source: Callable[[int], bytes], path: Path, limit: int) -> None:
+        self._source = source
         self._path = path
         self._limit = limit
 
     def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(size)
+        block = self._source(size)
         self._limit -= len(block)
         if self._limit < 0:
             message = f"{self._path}: refused, it unpacks to more than it should"
@@ -127,7 +124,7 @@ def _tar(path: Path, archive: CifarArchive) -> Iterator[tarfile.TarFile]:
         is_gzip = file.read(2) == GZIP_MAGIC
         file.seek(0)
         content = gzip.GzipFile(fileobj=file) if is_gzip else file
-        bounded = _Bounded(content, path, expected + MAX_OTHER_BYTES)
+        bounded = _Bounded(content.read, path, expected + MAX_OTHER_BYTES)
         with tarfile.open(fileobj=bounded, mode="r|") as tar:
             yield tar
 

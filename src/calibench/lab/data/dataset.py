@@ -21,7 +21,7 @@ class Examples:
         posterior: P(y | x) of every image; rows sum to 1. None where unknown.
 
     Raises:
-        DataError: The arrays are empty or do not fit each other.
+        DataError: They are empty, or a label or probability is out of its range.
 
     Example:
         >>> images = np.zeros((2, 3, 4, 4), dtype=np.uint8)
@@ -34,27 +34,51 @@ class Examples:
     posterior: Float64[np.ndarray, "examples classes"] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            message = (
-                f"images: {self.images.dtype} of shape {self.images.shape}; expected "
-                "uint8 of shape (examples, channels, height, width)"
-            )
-            raise DataError(message)
         if self.images.size == 0:
             message = f"images: empty, shape {self.images.shape}"
-            raise DataError(message)
-        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            message = (
-                f"labels: {self.labels.dtype} of shape {self.labels.shape}; expected "
-                f"int64, one for each of the {len(self.images)} images"
-            )
             raise DataError(message)
         if self.labels.min() < 0:
             first = int(np.argmax(self.labels < 0))
             message = f"labels: row {first} is {self.labels[first]}, below 0"
             raise DataError(message)
         if self.posterior is not None:
-            _check_posterior(self.posterior, self.size)
+            _check_posterior(self.posterior)
+
+    @classmethod
+    def of_unknown_form(
+        cls, images: np.ndarray, labels: np.ndarray, posterior: np.ndarray | None
+    ) -> "Examples":
+        """Build examples from arrays of any type and shape, after checking both.
+
+        Raises:
+            DataError: Names the array, its form and the form it must have.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4:
+            message = (
+                f"images: {images.dtype} of shape {images.shape}; expected uint8 of "
+                "shape (examples, channels, height, width)"
+            )
+            raise DataError(message)
+        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (
+            len(images),
+        ):
+            message = (
+                f"labels: {labels.dtype} of shape {labels.shape}; expected integers, "
+                f"one for each of the {len(images)} images"
+            )
+            raise DataError(message)
+        if posterior is not None and (
+            posterior.dtype != np.float64
+            or posterior.ndim != 2
+            or len(posterior) != len(images)
+        ):
+            message = (
+                f"posterior: {posterior.dtype} of shape {posterior.shape}; expected "
+                f"float64 with a row for each of the {len(images)} images"
+            )
+            raise DataError(message)
+        # An unsigned label beyond int64 turns negative here, and is refused as such.
+        return cls(images, labels.astype(np.int64), posterior)
 
     @property
     def size(self) -> int:
@@ -66,13 +90,7 @@ class Examples:
         return Examples(self.images[indices], self.labels[indices], posterior)
 
 
-def _check_posterior(posterior: np.ndarray, size: int) -> None:
-    if posterior.ndim != 2 or posterior.dtype != np.float64 or len(posterior) != size:
-        message = (
-            f"posterior: {posterior.dtype} of shape {posterior.shape}; expected "
-            f"float64 with a row for each of the {size} images"
-        )
-        raise DataError(message)
+def _check_posterior(posterior: Float64[np.ndarray, "examples classes"]) -> None:
     # Written so that NaN counts as wrong.
     good = (posterior >= 0).all(axis=1) & (np.abs(posterior.sum(axis=1) - 1) <= 1e-9)
     if not good.all():
