@@ -1,5 +1,6 @@
 """Both theorems: values against 400 digits, the promises, and what would break them."""
 
+import json
 import math
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from calibench import losses, theory
 from calibench.errors import ParameterError
-from calibench.theory.table import predictions_to_try
+from calibench.theory.check import predictions_to_try
 from reference import theory as reference
 
 EXAMPLES = [
@@ -174,7 +175,7 @@ def test_the_textbook_step_is_false_below_one():
 
 
 def test_margins_hold_without_any_tolerance():
-    rows = list(theory.margins())
+    rows = theory.margins()
     assert all(row.holds for row in rows)
     assert {row.num_classes for row in rows} == {2, 3, 10, 1000}
     focal = [row for row in rows if row.theorem == "focal bound"]
@@ -208,6 +209,17 @@ def test_a_broken_promise_is_seen(strict, margin, holds):
     assert row.holds is holds
 
 
+def test_the_table_shows_every_row_and_the_textbook_s_failure():
+    rows = theory.margins(num_classes=[3], gammas=[0.5, 2.0], scales=[0.0, 1.0, 4.0])
+    lines = theory.table(rows).splitlines()
+    assert len(lines) == 1 + len(rows) + 1
+    assert lines[4].split()[:6] == ["focal", "bound", "3", "0.5", "0..4", "405"]
+    assert all(line.endswith("  yes") for line in lines[1:-1])
+    assert lines[-1].startswith("textbook step, gamma 0.5: -0.0365 at p = 0.70;")
+    assert rows[0].to_dict()["holds"] is True
+    json.dumps([row.to_dict() for row in rows], allow_nan=False)
+
+
 def test_a_false_theorem_has_a_negative_margin(monkeypatch):
     # With 99 % of gamma the bound fails where the label is improbable.
     def too_strong(logits, labels, gamma):
@@ -219,7 +231,7 @@ def test_a_false_theorem_has_a_negative_margin(monkeypatch):
             total=0.99 * true.total,
         )
 
-    monkeypatch.setattr("calibench.theory.table.focal_bound", too_strong)
+    monkeypatch.setattr("calibench.theory.check.focal_bound", too_strong)
     rows = theory.margins(num_classes=[2], gammas=[0.5], scales=[0.0, 20.0])
     broken = [row for row in rows if not row.holds]
     assert [row.theorem for row in broken] == ["focal bound"]
@@ -241,8 +253,8 @@ def test_tied_logits_are_among_those_tried():
         (lambda: theory.log_top_probability(LOGITS, -1.0), "scale must be .* got -1"),
         (lambda: theory.focal_bound(LOGITS, np.zeros(7, int), -0.5), "gamma must be"),
         (lambda: theory.textbook_step(math.nan), "gamma must be .* got nan"),
-        (lambda: list(theory.margins(scales=[1.0, 0.5])), "scales must increase"),
-        (lambda: list(theory.margins(num_classes=[1])), "at least 2, got 1"),
+        (lambda: theory.margins(scales=[1.0, 0.5]), "scales must increase"),
+        (lambda: theory.margins(num_classes=[1]), "at least 2, got 1"),
     ],
 )
 def test_bad_parameters_are_refused(call, message):

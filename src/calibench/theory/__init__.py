@@ -4,6 +4,7 @@ Everything is numpy in float64, in nats, and written so that no margin is lost t
 cancellation: a margin is negative only if a theorem is false. Proofs: docs/theory.md.
 """
 
+from calibench.theory.check import Margin, margins, table
 from calibench.theory.focal import (
     FocalBound,
     TextbookStep,
@@ -18,7 +19,6 @@ from calibench.theory.scaling import (
     log_top_shortfall,
     log_top_slope,
 )
-from calibench.theory.table import Margin, margins
 
 __all__ = [
     "FocalBound",
@@ -32,5 +32,6 @@ __all__ = [
     "log_top_shortfall",
     "log_top_slope",
     "margins",
+    "table",
     "textbook_step",
 ]

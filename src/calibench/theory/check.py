@@ -1,15 +1,16 @@
 """How far both theorems are from failing, over many kinds of predictions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from calibench.errors import ParameterError
-from calibench.theory.focal import focal_bound
+from calibench.theory.focal import focal_bound, textbook_step
 from calibench.theory.log_softmax import Logits
 from calibench.theory.scaling import log_top_shortfall
 
@@ -52,18 +53,22 @@ class Margin:
         """Whether no margin breaks the promise."""
         return self.margin > 0 if self.strict else self.margin >= 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row for JSON."""
+        return {**asdict(self), "holds": self.holds}
+
 
 def margins(
     *,
     num_classes: Sequence[int] = (2, 3, 10, 1000),
     gammas: Sequence[float] = (0.0, 0.1, 0.5, 0.9, 1.0, 2.0, 3.0, 5.0),
     scales: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 5.0, 20.0),
-) -> Iterator[Margin]:
+) -> list[Margin]:
     """Check both theorems on tied, nearly tied, graded, saturated and random logits.
 
-    Yields, for each number of classes, the scaling theorem for equal logits (no rise)
-    and for all others at each step of the scale, then the focal bound for each gamma.
-    Scales above 20 may leave no probability that a float64 can hold, and no margin.
+    For each number of classes: the scaling theorem for equal logits (no rise) and for
+    all others at each step of the scale, then the focal bound for each gamma. Scales
+    above 20 may leave no probability that a float64 can hold, and no margin.
 
     Raises:
         ParameterError: A gamma or a scale is negative, the scales do not increase, or
@@ -76,10 +81,54 @@ def margins(
     if any(after <= before for before, after in pairwise(scales)):
         msg = f"scales must increase, got {list(scales)}."
         raise ParameterError(msg)
+    rows: list[Margin] = []
     for classes in num_classes:
         names, logits = predictions_to_try(classes)
-        yield from _scaling_margins(names, logits, scales)
-        yield from _focal_margins(names, logits, gammas, scales)
+        rows += _scaling_margins(names, logits, scales)
+        rows += _focal_margins(names, logits, gammas, scales)
+    return rows
+
+
+def table(rows: Sequence[Margin]) -> str:
+    """Return the rows as aligned text, and where the textbook proof would fail.
+
+    >>> print(table(margins(num_classes=[2], gammas=[], scales=[0.0, 1.0])[:1]))
+    theorem  K  gamma  t     cases  margin    relative  where      holds
+    scaling  2  -      0..1      1  0.00e+00  0.00e+00  all equal  yes
+    """
+    cells = [
+        ["theorem", "K", "gamma", "t", "cases", "margin", "relative", "where", "holds"],
+        *(_cells(row) for row in rows),
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column == 4 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    gammas = sorted({row.gamma for row in rows if row.gamma and row.gamma < 1})
+    lines += [
+        f"textbook step, gamma {step.gamma:g}: {step.margin:.4f} at p = "
+        f"{step.probability:.2f}; Bernoulli's inequality needs gamma >= 1"
+        for step in map(textbook_step, gammas)
+    ]
+    return "\n".join(lines)
+
+
+def _cells(row: Margin) -> list[str]:
+    return [
+        row.theorem,
+        str(row.num_classes),
+        "-" if row.gamma is None else f"{row.gamma:g}",
+        f"{row.scales[0]:g}..{row.scales[-1]:g}",
+        str(row.num_cases),
+        f"{row.margin:.2e}",
+        f"{row.relative:.2e}",
+        row.where,
+        "yes" if row.holds else "NO",
+    ]
 
 
 def predictions_to_try(num_classes: int) -> tuple[list[str], Logits]:
