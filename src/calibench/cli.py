@@ -1,8 +1,9 @@
 """Command line: stdout is data, stderr is talk, and exit codes say what went wrong."""
 
 import json
-import os
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -30,6 +31,7 @@ DataDir = Annotated[
     typer.Option("--data", help="Where data sets lie [default: $CALIBENCH_DATA]."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DatasetName = Annotated[str, typer.Argument(help="A name from `data list`.")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Runs at a time [default: one per core; 1 on a GPU]."),
@@ -116,8 +118,7 @@ def status(store: StoreDir, *, as_json: AsJson = False) -> None:
     """Say how far each run is."""
     from calibench.lab.study.status import status_of
 
-    rows = status_of(store)
-    _print(rows if as_json else _table(rows), as_json=as_json)
+    _print_rows(status_of(store), as_json=as_json)
 
 
 @app.command()
@@ -166,9 +167,7 @@ def verify(
 
 @app.command()
 def evaluate(
-    files: Annotated[
-        list[Path], typer.Argument(help="Predictions: .npz or .csv; one data set.")
-    ],
+    file: Annotated[Path, typer.Argument(help="Predictions, in .npz or .csv.")],
     kind: Annotated[
         str | None, typer.Option(help="logits or probs, where the file does not say.")
     ] = None,
@@ -176,13 +175,51 @@ def evaluate(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the calibration of predictions in files."""
+    """Measure the calibration of the predictions in a file."""
     from calibench import metrics
     from calibench.lab.data.prediction_files import read_predictions
 
-    some = read_predictions(files, kind=kind)
+    some = read_predictions(file, kind=kind)
     evaluation = metrics.evaluate(some, num_bins=bins)
     _print(evaluation.to_dict() if as_json else evaluation.table(), as_json=as_json)
+
+
+@data_app.command("list")
+def data_list(data: DataDir = None, *, as_json: AsJson = False) -> None:
+    """Name every data set, and whether it is at hand."""
+    from calibench.lab.data.catalog import list_datasets
+
+    _print_states(list_datasets(_data_dir(data)), as_json=as_json)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: DatasetName,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Archive, folder or URL [default: its mirrors]."),
+    ] = None,
+    data: DataDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Download a data set, or take it from a file; check it and keep it."""
+    from calibench.lab.data.catalog import fetch
+    from calibench.lab.data.download_display import show_download
+
+    with show_download() as progress:
+        state = fetch(name, _data_dir(data), source=source, progress=progress)
+    _print_states([state], as_json=as_json)
+
+
+@data_app.command("verify")
+def data_verify(
+    name: DatasetName, data: DataDir = None, *, as_json: AsJson = False
+) -> None:
+    """Check a data set against the hashes kept with it."""
+    from calibench.lab.data.catalog import verify as verify_dataset
+
+    _print_states([verify_dataset(name, _data_dir(data))], as_json=as_json)
 
 
 @app.command()
@@ -227,31 +264,26 @@ def _report(store: Path, out: Path) -> None:
 
 
 def _data_dir(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    default = Path.home() / ".cache" / "calibench"
-    return Path(os.environ.get("CALIBENCH_DATA") or default)
+    from calibench.lab.data.catalog import default_data_dir
+
+    return given or default_data_dir()
 
 
 def _print(content: Any, *, as_json: bool) -> None:  # noqa: ANN401 - rows, or their text
     typer.echo(json.dumps(content, indent=1) if as_json else content)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "nothing"
-    cells = [list(rows[0]), *([_cell(v) for v in row.values()] for row in rows)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in cells
+def _print_states(states: Iterable[Any], *, as_json: bool) -> None:
+    _print_rows(
+        [asdict(state) | {"facts": dict(state.facts)} for state in states],
+        as_json=as_json,
     )
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    from calibench.lab.text_table import text_table
+
+    _print(rows if as_json else text_table(rows), as_json=as_json)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

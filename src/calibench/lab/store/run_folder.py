@@ -77,7 +77,7 @@ class RunFolder:
                     "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode()
                 ),
                 "examples.parquet": self._write(
-                    "examples.parquet", parquet_bytes(examples)
+                    "examples.parquet", parquet_bytes(examples, self.path)
                 ),
             }
             self.journal.append({"event": "begin", "files": files}, after=[])
@@ -105,7 +105,9 @@ class RunFolder:
         files = {}
         if content.predictions is not None:
             name = f"predictions/epoch-{epoch:04d}.parquet"
-            files[name] = self._write(name, parquet_bytes(content.predictions))
+            files[name] = self._write(
+                name, parquet_bytes(content.predictions, self.path)
+            )
         name = f"{history.metrics_folder}/epoch-{epoch:04d}.jsonl"
         files[name] = self._write(name, _lines(content.rows))
         name = f"checkpoints/epoch-{epoch:04d}.pt"

@@ -1,6 +1,7 @@
 """Columns of numbers to and from Parquet, by DuckDB, with no pandas and no pyarrow."""
 
-import tempfile
+import contextlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -8,29 +9,37 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from calibench.errors import DataError
+from calibench.errors import DataError, ResourceError
 
 Columns = dict[str, np.ndarray]
 
 
-def parquet_bytes(columns: Mapping[str, np.ndarray]) -> bytes:
+def parquet_bytes(columns: Mapping[str, np.ndarray], scratch: Path) -> bytes:
     """Return a Parquet file; the same columns give the same bytes.
 
-    Text columns must hold few distinct values: they are stored as a dictionary.
+    DuckDB writes to a path only, and never fsyncs: it writes to a file in the folder
+    `scratch`, which is gone afterwards, and the caller puts the bytes on disk properly.
+
+    Raises:
+        ResourceError: The disk is full, the folder is read-only, ...
     """
     connection = _connection()
     table = {name: _storable(column) for name, column in columns.items()}
+    path = scratch / f".table.{os.getpid()}.unfinished"
     connection.register("columns_to_write", table)
-    # DuckDB writes to a path only, and never fsyncs; the caller does both properly.
-    with tempfile.TemporaryDirectory(prefix="calibench-") as folder:
-        path = Path(folder) / "table.parquet"
-        try:
-            connection.execute(
-                f"COPY columns_to_write TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
-            )
-        finally:
-            connection.unregister("columns_to_write")
+    try:
+        connection.execute(
+            f"COPY columns_to_write TO '{_quoted(path)}' "
+            "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
+        )
         return path.read_bytes()
+    except (duckdb.IOException, OSError) as error:
+        msg = f"{scratch}: cannot be written to ({error}). Free the disk, and resume."
+        raise ResourceError(msg) from error
+    finally:
+        connection.unregister("columns_to_write")
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def parquet_columns(path: Path) -> Columns:
@@ -55,6 +64,10 @@ def parquet_columns(path: Path) -> Columns:
 def _connection() -> duckdb.DuckDBPyConnection:
     # One thread: the row order, and so the bytes, must not depend on the machine.
     return duckdb.connect(":memory:", config={"threads": 1})
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 def _storable(column: np.ndarray) -> np.ndarray:

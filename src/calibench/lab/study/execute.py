@@ -25,7 +25,11 @@ from calibench.lab.study.load import study_from_table
 from calibench.lab.study.measure import MEASURED_SPLITS, epoch_rows
 from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.lab.training.checkpoint import TrainingState
-from calibench.lab.training.devices import chosen_device, make_repeatable
+from calibench.lab.training.devices import (
+    check_precision,
+    chosen_device,
+    make_repeatable,
+)
 from calibench.lab.training.fingerprint import differences, fingerprint
 from calibench.lab.training.loop import Epoch, infer, sgd, train
 from calibench.models import build_model
@@ -123,6 +127,7 @@ class _Run:
         cls, study: StudySpec, spec: RunSpec, conditions: Conditions
     ) -> "_Run":
         device = chosen_device(conditions.device)
+        check_precision(spec.train.precision, device)
         make_repeatable(device)
         dataset = study.dataset.load(conditions.data)
         splits = split_examples(dataset, spec.splits, spec.seed)

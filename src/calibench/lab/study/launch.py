@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from calibench.errors import CalibenchError
+from calibench.errors import CalibenchError, ResourceError
 from calibench.lab.store import Store
 from calibench.lab.store.files import write_bytes
 from calibench.lab.study.execute import Conditions, execute
@@ -166,6 +166,9 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
         if error.exit_code != 75:
             _note_failure(store, run_id, str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        _note_failure(store, run_id, f"{error.filename}: {error.strerror}")
+        sys.exit(4)
     except MemoryError:
         _note_failure(store, run_id, "out of memory. Lower batch_size or --workers.")
         sys.exit(4)
@@ -189,7 +192,11 @@ def failure_reason(store: Store, run_id: str) -> str:
 
 def _note_failure(store: Store, run_id: str, reason: str) -> None:
     content = json.dumps({"reason": reason}).encode()
-    write_bytes(failure_path(store, run_id), content)
+    try:
+        write_bytes(failure_path(store, run_id), content)
+    except ResourceError:
+        # A full disk has no room for the note either; the terminal has.
+        sys.stderr.write(f"{run_id}: {reason}\n")
 
 
 def _last_epoch(store: Store, run_id: str) -> int:

@@ -12,7 +12,7 @@ from calibench.lab.study.launch import Event, StopRequest, launch
 from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
 from calibench.lab.study.progress import show_progress
-from calibench.lab.training.devices import chosen_device
+from calibench.lab.training.devices import check_precision, chosen_device
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
 
@@ -32,6 +32,7 @@ def run_study(
     """
     study = load_study(study_file)
     device = chosen_device(conditions.device)
+    check_precision(study.train.precision, device)
     # Loaded here once, so that a missing archive is said once, and at once.
     plan = planned(study, study.dataset.load(conditions.data))
     store = Store.prepared(

@@ -23,6 +23,20 @@ def chosen_device(name: str) -> torch.device:
     return torch.device("cpu" if name == "cpu" or not has_cuda else "cuda")
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse bfloat16 on a CPU, which computes it slower than float32.
+
+    Raises:
+        ParameterError: The device is a CPU and the precision is not float32.
+    """
+    if device.type == "cpu" and precision != "float32":
+        msg = (
+            f'[train] precision "{precision}" needs a CUDA device, and this run is on '
+            'the CPU. Set precision = "float32" in the study; it is then another run.'
+        )
+        raise ParameterError(msg)
+
+
 def make_repeatable(device: torch.device) -> None:
     """Choose deterministic kernels, and one thread on CPU, for this process.
 
