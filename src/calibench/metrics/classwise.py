@@ -1,7 +1,9 @@
 """Calibration error of every class, one against the rest."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from calibench.binning import Binning, exact_sums, scheme_named
 from calibench.predictions import Predictions
@@ -38,32 +40,63 @@ def classwise_ece(
         >>> classwise_ece(Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1]))
         0.25
     """
-    gaps = classwise_gaps(some, num_bins, scheme_named(scheme))
-    return float(np.abs(gaps).sum() / (some.num_classes * some.num_examples))
+    cells = class_cells(some, num_bins, scheme_named(scheme))
+    return float(cells.mean_size())
 
 
-def classwise_gaps(
-    some: Predictions, num_bins: int, binning: Binning
-) -> Float64[np.ndarray, "classes bins"]:
-    """The sum of (probability - [label is the class]) in every bin of every class."""
+@dataclass(frozen=True, eq=False)
+class ClassCells:
+    """Sums over the examples in every bin of every class.
+
+    Attributes:
+        count: Examples whose probability of the class is in the bin.
+        hits: Those of them that bear its label.
+        total: The sum of their probabilities.
+    """
+
+    count: Int64[np.ndarray, "classes bins"]
+    hits: Int64[np.ndarray, "classes bins"]
+    total: Float64[np.ndarray, "classes bins"]
+
+    @property
+    def weight(self) -> float:
+        """What one example counts for in one class: the mean is over both."""
+        return 1 / float(self.count.sum())
+
+    def mean_size(self) -> float:
+        """The mean over classes of the mean over examples of |gap|."""
+        return float(np.abs(self.total - self.hits).sum()) * self.weight
+
+
+def class_cells(some: Predictions, num_bins: int, binning: Binning) -> ClassCells:
+    """Sum up every bin of every class, a block of classes at a time."""
     num_examples, num_classes = some.probs.shape
     per_block = max(1, _BLOCK // num_examples)
     blocks = [
-        _gaps_of(some, range(low, min(low + per_block, num_classes)), num_bins, binning)
+        _cells_of(
+            some, range(low, min(low + per_block, num_classes)), num_bins, binning
+        )
         for low in range(0, num_classes, per_block)
     ]
-    return np.concatenate(blocks)
+    return ClassCells(
+        count=np.concatenate([block.count for block in blocks]),
+        hits=np.concatenate([block.hits for block in blocks]),
+        total=np.concatenate([block.total for block in blocks]),
+    )
 
 
-def _gaps_of(
+def _cells_of(
     some: Predictions, classes: range, num_bins: int, binning: Binning
-) -> Float64[np.ndarray, "some_classes bins"]:
+) -> ClassCells:
     columns = np.ascontiguousarray(some.probs[:, classes.start : classes.stop].T)
     index = np.stack([binning(column, num_bins).index for column in columns])
     cells = index + np.arange(len(classes))[:, None] * num_bins
-    size = len(classes) * num_bins
-    total = exact_sums(cells.ravel(), columns.ravel(), size)
+    shape, size = (len(classes), num_bins), len(classes) * num_bins
     member = (some.labels >= classes.start) & (some.labels < classes.stop)
     example = np.flatnonzero(member)
     hits = cells[some.labels[example] - classes.start, example]
-    return (total - np.bincount(hits, minlength=size)).reshape(len(classes), num_bins)
+    return ClassCells(
+        count=np.bincount(cells.ravel(), minlength=size).reshape(shape),
+        hits=np.bincount(hits, minlength=size).reshape(shape),
+        total=exact_sums(cells.ravel(), columns.ravel(), size).reshape(shape),
+    )

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Inexact, Int64
 
 from calibench.predictions import Predictions
 
@@ -43,9 +43,17 @@ def smooth_ece(some: Predictions) -> float:
         >>> smooth_ece(some)
         0.05
     """
+    return smooth_error_of(some.confidence, some.correct)
+
+
+def smooth_error_of(
+    confidence: Float64[np.ndarray, " examples"],
+    correct: Bool[np.ndarray, " examples"],
+) -> float:
+    """`smooth_ece` of confidences and whether each is right."""
     # Sorted, so that sums round the same for every order of the examples.
-    order = np.lexsort((some.correct, some.confidence))
-    confidence, correct = some.confidence[order], some.correct[order]
+    order = np.lexsort((correct, confidence))
+    confidence, correct = confidence[order], correct[order]
     gap = confidence - correct
     low, high = abs(float(gap.mean())), float(np.abs(gap).mean())
     if gap.min() >= 0 or gap.max() <= 0:
@@ -68,7 +76,8 @@ class KernelSums:
         size = grid_size(width)
         if size not in self._series:
             self._series[size] = cosine_series(self.confidence, self.gap, size)
-        return float(integral_of_size(self._series[size], width))
+        series = damped(self._series[size], width)
+        return float(integral_of_size(series))
 
 
 def grid_size(width: float) -> int:
@@ -82,45 +91,71 @@ def cosine_series(
     value: Float64[np.ndarray, " examples"],
     size: int,
 ) -> Float64[np.ndarray, " terms"]:
-    """mean_i value_i cos(k pi position_i) for k = 0..size, positions in [0, 1].
+    """mean_i value_i cos(k pi position_i) for k = 0..size, positions in [0, 1]."""
+    cell, offset = cells_of(position, size)
+    moments = [np.bincount(cell, value * offset**j, size) for j in range(_MOMENTS)]
+    return series_of_moments(moments) / len(position)
 
-    Positions are expanded about the centers of `size` cells: exp(-ik pi (x + d)) is the
-    sum over j of (-ik pi d)^j / j! times exp(-ik pi x), cut after `_MOMENTS` terms.
-    """
+
+def cells_of(
+    position: Float64[np.ndarray, " examples"], size: int
+) -> tuple[Int64[np.ndarray, " examples"], Float64[np.ndarray, " examples"]]:
+    """The cell of each position, of `size` in [0, 1], and the offset from its center."""
     cell = np.minimum((position * size).astype(np.int64), size - 1)
-    offset = position - (cell + 0.5) / size
+    return cell, position - (cell + 0.5) / size
+
+
+def series_of_moments(
+    moments: list[Float64[np.ndarray, "*batch cells"]],
+) -> Float64[np.ndarray, "*batch terms"]:
+    """Sum of value * cos(k pi position), from sums of value * offset^j in each cell.
+
+    exp(-ik pi (x + d)) is the sum over j of (-ik pi d)^j / j! times exp(-ik pi x), cut
+    where the moments end.
+    """
+    size = moments[0].shape[-1]
     rate = -1j * np.pi * np.arange(size + 1)
-    total = np.zeros(size + 1, dtype=np.complex128)
-    factor: np.ndarray = np.ones(size + 1, dtype=np.complex128)
-    moment = value
-    for order in range(_MOMENTS):
-        in_cells = np.bincount(cell, moment, size)
-        total += factor * np.fft.rfft(in_cells, 2 * size)
-        moment, factor = moment * offset, factor * rate / (order + 1)
-    centered = total * np.exp(rate * 0.5 / size)
-    return np.asarray(centered.real / len(position))
+    total: np.ndarray = np.fft.rfft(moments[0], 2 * size)
+    factor: np.ndarray = np.ones(size + 1)
+    for order, moment in enumerate(moments[1:], start=1):
+        factor = factor * rate / order
+        total += factor * np.fft.rfft(moment, 2 * size)
+    return np.asarray((total * np.exp(rate * 0.5 / size)).real)
+
+
+def damped(
+    series: Float64[np.ndarray, "*batch terms"],
+    width: float | Float64[np.ndarray, "*batch 1"],
+) -> Float64[np.ndarray, "*batch terms"]:
+    """The series of a function smoothed by the reflected Gaussian of a width."""
+    frequency = np.pi * np.arange(series.shape[-1])
+    return np.asarray(series * np.exp(-0.5 * (frequency * width) ** 2))
+
+
+def at_edges(
+    series: Inexact[np.ndarray, "*batch terms"],
+) -> Float64[np.ndarray, "*batch terms"]:
+    """Values of a cosine series at the edges of the cells."""
+    size = series.shape[-1] - 1
+    # irfft divides by its length and doubles every term but the first and the last.
+    return np.fft.irfft(series, 2 * size)[..., : size + 1] * (2 * size)
 
 
 def integral_of_size(
     series: Float64[np.ndarray, "*batch terms"],
-    width: float | Float64[np.ndarray, "*batch 1"],
 ) -> Float64[np.ndarray, "*batch"]:
-    """The integral over [0, 1] of |f| for a series smoothed by a kernel of a width.
+    """The integral over [0, 1] of |f| for a smooth f given by its cosine series.
 
-    f is the cosine series with coefficient k damped by exp(-(k pi width)^2 / 2). Where
-    it keeps its sign across a cell, the integral of |f| is the difference of its
+    Where f keeps its sign across a cell, the integral of |f| is the difference of its
     antiderivative, exactly; where it crosses 0 it is taken as quadratic.
     """
     size = series.shape[-1] - 1
-    frequency = np.pi * np.arange(size + 1)
-    damped = series * np.exp(-0.5 * (frequency * width) ** 2)
-    # irfft divides by its length and doubles every term but the first and the last.
-    here = np.fft.irfft(damped, 2 * size)[..., : size + 1] * (2 * size)
-    constant = damped[..., :1].copy()
-    damped[..., 0], frequency[0] = 0, 1
-    wave = np.fft.irfft(-1j * damped / frequency, 2 * size)[..., : size + 1]
-    # The mean of f in each cell, as a difference of the antiderivative.
-    mean = np.diff(wave * (2 * size), axis=-1) * size + constant
+    here = at_edges(series)
+    # The antiderivative is a sine series: term k divided by k pi, plus a line.
+    waves = -1j * series
+    waves[..., 1:] /= np.pi * np.arange(1, size + 1)
+    waves[..., 0] = 0
+    mean = np.diff(at_edges(waves), axis=-1) * size + series[..., :1]
     sizes = np.abs(mean)
     before, after = here[..., :-1], here[..., 1:]
     crossing: Bool[np.ndarray, "*batch cells"] = before * after < 0

@@ -1,0 +1,61 @@
+"""Confidence interval of the smooth calibration error."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float64
+
+from calibench.metrics.intervals import Interval, fold_bias, reaching_down
+from calibench.metrics.smooth import at_edges, cosine_series, damped, grid_size
+from calibench.predictions import Predictions
+
+# A point this many standard deviations from 0 is not held for calibrated.
+_CLEAR = 2.0
+# The narrowest kernel for which the bias is computed; narrower ones are noisier still.
+_NARROWEST = 2.0**-10
+
+
+def of_smooth_error(some: Predictions, value: float, level: float) -> Interval:
+    """For smECE: as for ECE, with the bias integrated over the kernel's positions.
+
+    At each t the smoothed gap is nearly normal around its mean, with the variance
+    (1 / n^2) sum_i K(t, c_i)^2 r_i^2; its size is folded as that of a bin. Near an end
+    of the range a kernel meets its own mirror image, so K^2 is the sum of two squares
+    and twice their product, which is again a Gaussian in t times one in c.
+
+    Args:
+        some: The predictions.
+        value: Their smooth error, which is also the width of the kernel.
+        level: Of the interval.
+    """
+    order = np.lexsort((some.correct, some.confidence))
+    confidence = some.confidence[order]
+    gap = confidence - some.correct[order]
+    n, width = len(gap), max(value, _NARROWEST)
+    size = grid_size(width)
+    center = at_edges(damped(cosine_series(confidence, gap, size), width))
+    deviation = np.sqrt(_variance(confidence, gap**2, width, size) / n)
+    clear = np.maximum(np.abs(center) - _CLEAR * deviation, 0)
+    bias = float(fold_bias(clear, deviation).mean())
+    # One gap of 1 is added, lest a few perfect examples look certain.
+    square = (math.fsum((gap**2).tolist()) + 1) / (n + 1)
+    spread = math.sqrt(max(square - value**2, 0.0) / n)
+    return reaching_down(value, bias, spread, level)
+
+
+def _variance(
+    confidence: Float64[np.ndarray, " examples"],
+    square: Float64[np.ndarray, " examples"],
+    width: float,
+    size: int,
+) -> Float64[np.ndarray, " points"]:
+    """mean_i K(t, c_i)^2 square_i at the edges of the cells."""
+    series = cosine_series(confidence, square, size)
+    # phi_s^2 = phi_(s / sqrt 2) / (2 s sqrt pi).
+    own = at_edges(damped(series, width / math.sqrt(2)))
+    total = np.maximum(own, 0) / (2 * width * math.sqrt(math.pi))
+    t = np.arange(size + 1) / size
+    for end in (0.0, 1.0):
+        meeting = float((square * np.exp(-(((confidence - end) / width) ** 2))).mean())
+        total += meeting * np.exp(-(((t - end) / width) ** 2)) / (math.pi * width**2)
+    return np.asarray(total)
