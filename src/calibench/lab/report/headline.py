@@ -1,0 +1,93 @@
+"""The answer in one sentence, and no more than is known."""
+
+from collections.abc import Mapping, Sequence
+
+from calibench.lab.report.ranking import Ranking
+from calibench.lab.report.results import ECE, ECE_SCALED, TRUE_ERROR
+from calibench.lab.report.wording import listing, model_list, sentence
+
+Labels = Mapping[str, str]
+
+
+def headline(by_ece: Sequence[Ranking], labels: Labels, *, num_models: int) -> str:
+    """Say which loss is best calibrated, in one sentence."""
+    if not by_ece:
+        return (
+            "Undecided: on no model have two losses finished and learned the task, so "
+            "there is nothing to compare yet."
+        )
+    leaders = list(dict.fromkeys(ranking.best.loss.name for ranking in by_ece))
+    unbeaten = _in_all(by_ece, labels, beaten=False)
+    where = _where(by_ece, num_models)
+    if len(unbeaten) == len(leaders) == 1:
+        return sentence(f"{labels[leaders[0]]} is best calibrated {where}.")
+    if len(unbeaten) > 1:
+        return _no_winner(by_ece, unbeaten, labels, where)
+    firsts = [
+        f"{labels[name]} on "
+        f"{model_list([r.model for r in by_ece if r.best.loss.name == name])}"
+        for name in leaders
+    ]
+    return f"No single loss is best calibrated: {listing(firsts)} come first."
+
+
+def _no_winner(
+    by_ece: Sequence[Ranking], unbeaten: Sequence[str], labels: Labels, where: str
+) -> str:
+    if all(ranking.against_best and ranking.is_tied_throughout for ranking in by_ece):
+        return f"No loss is told apart from the best calibrated one {where}."
+    names = listing([labels[name] for name in unbeaten])
+    clearly = "clearly" if len(by_ece) == 1 else "nowhere clearly"
+    start = "not " if len(by_ece) == 1 else ""
+    told = f"No clear winner {where}: {names} are {start}{clearly} beaten"
+    beaten = _in_all(by_ece, labels, beaten=True)
+    if beaten:
+        verb = "is" if len(beaten) == 1 else "are"
+        everywhere = "" if len(by_ece) == 1 else " everywhere"
+        told += f", {listing([labels[name] for name in beaten])} {verb}{everywhere}"
+    return f"{told}."
+
+
+def _in_all(by_ece: Sequence[Ranking], labels: Labels, *, beaten: bool) -> list[str]:
+    """Return the losses that are ranked on every model, and beaten on all or none."""
+    sets = [
+        {row.loss.name for row in ranking.rows if ranking.is_beaten(row) == beaten}
+        for ranking in by_ece
+    ]
+    return [name for name in labels if all(name in names for names in sets)]
+
+
+def _where(by_ece: Sequence[Ranking], num_models: int) -> str:
+    if len(by_ece) == num_models > 1:
+        return f"on {'both' if num_models == 2 else f'all {num_models}'} models"
+    return f"on {model_list([ranking.model for ranking in by_ece])}"
+
+
+def ledes(ranked: Mapping[str, Sequence[Ranking]], labels: Labels) -> tuple[str, ...]:
+    """Say what must stand beside the headline: other yardsticks, other answers."""
+    by_ece, by_truth = ranked[ECE.key], ranked[TRUE_ERROR.key]
+    told = []
+    if by_ece and by_truth:
+        firsts: dict[str, list[str]] = {}
+        for ranking in by_truth:
+            firsts.setdefault(ranking.best.loss.name, []).append(ranking.model)
+        named = [f"{labels[loss]} on {model_list(on)}" for loss, on in firsts.items()]
+        agrees = [r.best.loss.name for r in by_truth] == [
+            r.best.loss.name for r in by_ece
+        ]
+        told.append(
+            "The true calibration error, which is known for these images, "
+            + (
+                "agrees on who comes first"
+                if agrees
+                else "disagrees: it is lowest for "
+            )
+            + ("." if agrees else f"{listing(named)}.")
+        )
+    scaled = ranked[ECE_SCALED.key]
+    if scaled and all(ranking.is_tied_throughout for ranking in scaled):
+        told.append(
+            "After temperature scaling no loss is told apart from the best on any "
+            "model."
+        )
+    return tuple(told)

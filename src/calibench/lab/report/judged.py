@@ -1,0 +1,112 @@
+"""The stored test predictions of a run's last epoch, before and after temperature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from calibench.binning import equal_width
+from calibench.lab.report.results import (
+    ECE,
+    ECE_SCALED,
+    NLL,
+    TEMPERATURE,
+    TRUE_ERROR,
+    TRUE_ERROR_SCALED,
+    Quantity,
+    RunResult,
+)
+from calibench.posthoc import Temperature
+from calibench.predictions import Predictions
+
+NUM_BINS = 15  # of every stored binned metric
+
+Vector = Float64[np.ndarray, " examples"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """Test predictions as they are and, where a temperature was found, scaled by it.
+
+    Attributes:
+        posterior: The true probability of the predicted class; None where unknown.
+            Temperature does not change which class that is.
+    """
+
+    run: RunResult
+    epoch: int
+    predictions: Predictions
+    scaled: Predictions | None
+    posterior: Vector | None
+
+    def contributions(self) -> dict[Quantity, Vector]:
+        """Return, for each quantity that has a value, the terms whose mean it is."""
+        parts = {
+            ECE: ece_terms(self.predictions),
+            NLL: -self.predictions.label_log_probs,
+        }
+        if self.scaled is not None:
+            parts[ECE_SCALED] = ece_terms(self.scaled)
+        if self.posterior is not None:
+            confidence = self.predictions.confidence
+            parts[TRUE_ERROR] = np.abs(self.posterior - confidence)
+            if self.scaled is not None:
+                confidence = self.scaled.confidence
+                parts[TRUE_ERROR_SCALED] = np.abs(self.posterior - confidence)
+        return parts
+
+
+def ece_terms(some: Predictions) -> Vector:
+    """The terms whose mean is ECE: each gap, with the sign of the gap of its bin.
+
+    Taking the signs as given, they make ECE a mean, with the standard error of a mean.
+    That is right where every bin's gap is well off 0. Near 0 it is too wide: the size
+    of a gap varies less than the gap.
+
+    Example:
+        >>> some = Predictions.from_probs([[0.75, 0.25], [1.0, 0.0]], [0, 1])
+        >>> ece_terms(some).tolist()
+        [0.25, 1.0]
+    """
+    bins = equal_width(some.confidence, NUM_BINS)
+    gap = some.confidence - some.correct
+    sums = np.bincount(bins.index, gap, minlength=NUM_BINS)
+    return np.asarray(gap * np.sign(sums)[bins.index])
+
+
+def judged(run: RunResult, epoch: int) -> Judged | None:
+    """Read the test predictions of an epoch; None where they were not kept."""
+    if epoch not in run.kept_predictions:
+        return None
+    columns = run.folder.predictions(epoch)
+    some = Predictions.from_logits(
+        _matrix(columns, "logit_"), columns["label"][_of_test(columns)], split="test"
+    )
+    value = run.value(epoch, TEMPERATURE)
+    return Judged(
+        run=run,
+        epoch=epoch,
+        predictions=some,
+        scaled=None if value is None else Temperature(value).apply(some),
+        posterior=_posterior(run, some),
+    )
+
+
+def _posterior(run: RunResult, some: Predictions) -> Vector | None:
+    columns = run.folder.examples()
+    if "posterior_0" not in columns:
+        return None
+    known = _matrix(columns, "posterior_")
+    return np.asarray(known[np.arange(len(known)), some.predicted], dtype=np.float64)
+
+
+def _matrix(columns: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
+    """Return the columns `prefix`0, `prefix`1, ... of the test split, side by side."""
+    count = sum(name.startswith(prefix) for name in columns)
+    rows = _of_test(columns)
+    return np.stack([columns[f"{prefix}{k}"][rows] for k in range(count)], axis=1)
+
+
+def _of_test(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.asarray(columns["split"] == "test")

@@ -1,0 +1,186 @@
+"""How the numbers came about, written from the study itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from calibench.lab.report.judged import NUM_BINS
+from calibench.lab.report.results import StudyResults
+from calibench.lab.report.wording import counted, listing, model_list
+
+PUBLISHED_WIDTH = 64
+
+_P = "<i>p<sub>y</sub></i>"
+_FORMULAS = {
+    "cross_entropy": f"−ln {_P}",
+    "lp_norm": f"−ln {_P} + α (Σ |<i>z<sub>k</sub></i>|<sup>p</sup>)<sup>1/p</sup>",
+    "entropy": f"−ln {_P} − α H(<i>p</i>)",
+    "focal": f"−(1 − {_P})<sup>γ</sup> ln {_P}",
+}
+_SCHEDULES = {
+    "cosine": "a cosine schedule",
+    "multi_step": "a schedule in steps",
+    "one_cycle": "a one-cycle schedule",
+}
+
+
+def formula(kind: str) -> Markup:
+    """Return the loss of one example; empty for a loss of the user's."""
+    return Markup(_FORMULAS.get(kind, ""))  # noqa: S704 - written above
+
+
+def recipe_sentences(results: StudyResults) -> list[str]:
+    """Say what was trained on what, and how."""
+    spec, train = results.spec, results.spec["train"]
+    sizes = {
+        split: results.num_examples(split)
+        for split in ("train", "selection", "calibration", "test")
+    }
+    models = model_list(results.models)
+    return [
+        f"{models} at width {spec['width']} were trained on "
+        f"{_spelled(results.dataset['name'])} "
+        f"({len(results.dataset['class_names']):,} classes) with {_seeds(results)}.",
+        f"Splits: {sizes['train'] or 0:,} training examples an epoch, "
+        f"{sizes['selection'] or 0:,} for selection, {sizes['calibration'] or 0:,} for "
+        f"calibration, {sizes['test'] or 0:,} for the test.",
+        _optimizer(train),
+        _augmentation(train),
+        "Within a seed all losses share the split, the initial weights, the order of "
+        "the batches and the augmentation, so that their differences are paired.",
+        "Nothing was chosen on the test split: numbers are those of the last epoch, "
+        "and each temperature was fitted on the calibration split.",
+    ]
+
+
+def _spelled(name: str) -> str:
+    return name.upper().replace("CIFAR", "CIFAR-") if name.startswith("cifar") else name
+
+
+def _seeds(results: StudyResults) -> str:
+    listed = ", ".join(map(str, results.seeds))
+    return f"{'seed' if len(results.seeds) == 1 else 'seeds'} {listed}"
+
+
+def _optimizer(train: Mapping[str, Any]) -> str:
+    nesterov = "Nesterov " if train.get("nesterov") else ""
+    kind = train["schedule"]["kind"]
+    schedule = _SCHEDULES.get(kind, f"the schedule {kind}")
+    settings = [
+        f"{nesterov}momentum {train['momentum']:g}",
+        f"weight decay {train['weight_decay']:g}",
+        f"batches of {train['batch_size']} (loss: {train['reduction']} over the batch)",
+        f"a learning rate of up to {train['learning_rate']:g} under {schedule}",
+    ]
+    if train.get("clip_grad_norm") is not None:
+        settings.append(f"gradients clipped to norm {train['clip_grad_norm']:g}")
+    return (
+        f"Stochastic gradient descent for {counted(train['epochs'], 'epoch')} with "
+        f"{listing(settings)}; {train['precision']}."
+    )
+
+
+def _augmentation(train: Mapping[str, Any]) -> str:
+    parts = []
+    if train["crop_padding"]:
+        parts.append(f"random crops after padding by {train['crop_padding']} pixels")
+    if train["flip"]:
+        parts.append("mirroring of half of the images where that keeps the label")
+    if not parts:
+        return "No augmentation."
+    return f"Augmentation: {listing(parts)}."
+
+
+DEFINITIONS: Sequence[tuple[str, str]] = (
+    (
+        "ECE",
+        f"expected calibration error of the predicted class: {NUM_BINS} bins of equal "
+        "width, each (lo, hi], confidence 0 in the first; the mean over bins of "
+        "|mean confidence − accuracy|, weighted by the share of examples in each.",
+    ),
+    (
+        "Over- and under-confidence",
+        "the parts of ECE from bins whose mean confidence is above, or below, their "
+        "accuracy. They add up to ECE; their difference is mean confidence − accuracy.",
+    ),
+    (
+        "Noise floor",
+        "ECE of a perfectly calibrated model with the same confidences, whose answers "
+        "are redrawn as right with probability equal to their confidence: 95th "
+        "percentile over the redrawn test sets. p is the share of them with an ECE at "
+        "least as high; with several seeds, the largest p. ° marks p ≥ 0.05.",
+    ),
+    (
+        "T",
+        "the temperature with the lowest NLL on the calibration split. Above 1 it "
+        "lowers every confidence, and then test NLL can rise while the error does not.",
+    ),
+    (
+        "Told apart",
+        "two losses on a model, when the difference of their ECE is too large for a "
+        "finite test set: a paired standard error over test examples with the sign of "
+        "every bin's gap taken as given (cautious where a model is nearly calibrated), "
+        "a normal test, and Holm's correction for all pairs on all models at 5%; with "
+        "several seeds also the same sign in each. T counts as given.",
+    ),
+    (
+        "Nearly guessing",
+        "a loss whose error is nearer to that of guessing than to the lowest on the "
+        "same model. It is shown, but not ranked.",
+    ),
+)
+
+TRUE_ERROR_DEFINITION = (
+    "True error",
+    "the mean over test examples of |P(predicted class | x) − confidence|, which ECE "
+    "stands in for where P is unknown. It is never below what ECE estimates, because "
+    "it also counts what a model fails to see: two images with equal confidence, one "
+    "more certain than it says and one less.",
+)
+
+
+def limits(results: StudyResults) -> list[str]:
+    """Say what the study cannot tell."""
+    told = [
+        "One data set and one recipe: both can move ECE as much as a loss does.",
+        "Calibration here is that of the predicted class, on test examples drawn like "
+        "the training ones; nothing is said about shifted data.",
+        "The noise of fitting T on "
+        f"{counted(results.num_examples('calibration') or 0, 'example')} is not part "
+        "of the comparison after temperature scaling.",
+    ]
+    if len(results.seeds) == 1:
+        told.append("One seed: the spread between training runs is unknown.")
+    elif len(results.seeds) < 5:
+        told.append(
+            f"{counted(len(results.seeds), 'seed')}: too few to put an interval on the "
+            "spread between training runs; ranges are the lowest and highest seed."
+        )
+    targets = {
+        round(loss.target_confidence, 6)
+        for loss in results.losses
+        if loss.target_confidence is not None
+    }
+    if len(targets) > 1:
+        told.append(
+            "The losses ask for different confidence on the training set (target "
+            f"confidence {min(targets):.3f} to {max(targets):.3f}): coefficients are "
+            "those of the study file, not matched in strength."
+        )
+    width = results.spec["width"]
+    if width != PUBLISHED_WIDTH:
+        told.append(
+            f"The networks have width {width} where the published ones have "
+            f"{PUBLISHED_WIDTH}."
+        )
+    return told
+
+
+def provenance(results: StudyResults) -> list[tuple[str, str]]:
+    """Return software, hardware and data, with every value that a run had."""
+    found: dict[str, dict[str, None]] = {}
+    for manifest in results.manifests:
+        for name, value in manifest["fingerprint"].items():
+            found.setdefault(name, {})[str(value)] = None
+    return [(name, " | ".join(values)) for name, values in sorted(found.items())]

@@ -1,0 +1,118 @@
+"""From a store to its report: what `calibench report` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibench.lab.report.charts import Charts
+from calibench.lab.report.columns import shown_columns
+from calibench.lab.report.comparison import Comparison, compared
+from calibench.lab.report.formats import (
+    csv_table,
+    json_numbers,
+    latex_table,
+    text_table,
+)
+from calibench.lab.report.judged import Judged, judged
+from calibench.lab.report.page import Content, page
+from calibench.lab.report.ranking import learned, rankings
+from calibench.lab.report.results import (
+    ECE,
+    ECE_SCALED,
+    NLL,
+    TRUE_ERROR,
+    TRUE_ERROR_SCALED,
+    StudyResults,
+    read_results,
+)
+from calibench.lab.report.summary import FinalRow, final_rows
+from calibench.lab.report.verdict import verdict
+from calibench.lab.report.wording import loss_labels
+from calibench.lab.store.files import write_bytes
+
+_COMPARED = (ECE, ECE_SCALED, NLL, TRUE_ERROR, TRUE_ERROR_SCALED)
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """What was written.
+
+    Attributes:
+        table: The final table as text, for a terminal.
+        files: The page first, then its companions.
+    """
+
+    table: str
+    files: list[Path]
+
+
+def write_report(store_path: Path, out: Path) -> WrittenReport:
+    """Write the page, and beside it a folder with Figure 1 and the table for a paper.
+
+    The folder is named like the page: `report_files/` beside `report.html`. The same
+    store gives the same bytes; a study that is still running gives a report so far.
+
+    Raises:
+        ParameterError: `store_path` is not a store, or nothing was measured yet.
+        IntegrityError: A stored file is not what was written.
+        ResourceError: The disk is full, the folder is read-only, ...
+    """
+    results = read_results(store_path)
+    rows = final_rows(results)
+    competing = learned(rows, len(results.dataset["class_names"]))
+    last = _last_predictions(results, rows)
+    comparisons = _comparisons(last, competing)
+    ranked = {
+        quantity.key: rankings(competing, _of(comparisons, quantity.key), quantity)
+        for quantity in _COMPARED
+    }
+    labels = loss_labels(results.losses)
+    content = Content(
+        results=results,
+        rows=rows,
+        by_ece=ranked[ECE.key],
+        verdict=verdict(results, rows, ranked, labels),
+        judged=last,
+        labels=labels,
+    )
+    charts = Charts(results, labels)
+    columns = shown_columns(knows_posterior=results.knows_posterior)
+    svg, pdf = charts.figure1()
+    companions = {
+        "figure1.svg": svg,
+        "figure1.pdf": pdf,
+        "table.csv": csv_table(rows).encode(),
+        "table.tex": latex_table(rows, columns, labels).encode(),
+        "table.json": json_numbers(
+            results, rows, comparisons, content.verdict.headline
+        ).encode(),
+    }
+    write_bytes(out, page(content, charts).encode())
+    folder = out.with_name(f"{out.stem}_files")
+    for name, data in companions.items():
+        write_bytes(folder / name, data)
+    return WrittenReport(
+        table=text_table(rows, columns, labels),
+        files=[out, *(folder / name for name in companions)],
+    )
+
+
+def _last_predictions(results: StudyResults, rows: list[FinalRow]) -> list[Judged]:
+    """Read the predictions that the final table rests on, where they were kept."""
+    found = []
+    for row in rows:
+        for run in results.cell(row.model, row.loss.name):
+            if row.epoch is not None and run.seed in row.seeds:
+                one = judged(run, row.epoch)
+                if one is not None:
+                    found.append(one)
+    return found
+
+
+def _comparisons(last: list[Judged], competing: list[FinalRow]) -> list[Comparison]:
+    cells = {(row.model, row.loss.name) for row in competing}
+    kept = [one for one in last if (one.run.model, one.run.loss) in cells]
+    return [each for quantity in _COMPARED for each in compared(kept, quantity)]
+
+
+def _of(comparisons: list[Comparison], key: str) -> list[Comparison]:
+    return [each for each in comparisons if each.quantity.key == key]
