@@ -10,7 +10,13 @@ from calibench.metrics.calibration_error import (
     underconfidence,
 )
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
+from calibench.metrics.measurement import (
+    Evaluation,
+    Measurement,
+    evaluation_table,
+)
 from calibench.metrics.panel import scalars
 from calibench.metrics.scores import (
     accuracy,
@@ -22,8 +28,11 @@ from calibench.metrics.scores import (
 )
 from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.truth import true_calibration_error
+from calibench.posthoc.temperature import optimal_temperature
 
 __all__ = [
+    "Evaluation",
+    "Measurement",
     "NoiseFloor",
     "accuracy",
     "brier",
@@ -31,10 +40,13 @@ __all__ = [
     "confidence_gap",
     "debiased_l2",
     "error_rate",
+    "evaluate",
+    "evaluation_table",
     "max_calibration_error",
     "mean_confidence",
     "nll",
     "noise_floor",
+    "optimal_temperature",
     "overconfidence",
     "rms_calibration_error",
     "scalars",

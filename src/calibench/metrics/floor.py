@@ -78,11 +78,14 @@ def noise_floor(
 
 
 def floor_of(
-    redrawn: Float64[np.ndarray, " replicates"], observed: float
+    redrawn: Float64[np.ndarray, " replicates"], observed: float, tie: float = _TIE
 ) -> NoiseFloor:
-    """Sum up the scores of redrawn data sets beside the observed one."""
+    """Sum up the scores of redrawn data sets beside the observed one.
+
+    A score below the observed one by no more than `tie` counts as its equal.
+    """
     replicates = len(redrawn)
-    as_high = int((redrawn >= observed - _TIE).sum())
+    as_high = int((redrawn >= observed - tie).sum())
     return NoiseFloor(
         mean=float(redrawn.mean()),
         p95=float(np.quantile(redrawn, 0.95)),

@@ -61,7 +61,7 @@ class Temperature:
                 "the fit. Give the calibration split."
             )
             raise LeakageError(msg)
-        return cls(1 / math.exp(_optimal_log_inverse(predictions)))
+        return cls(optimal_temperature(predictions))
 
     def __call__(self, logits: Any) -> Any:  # noqa: ANN401 - a numpy array or torch tensor
         """Divide logits by the temperature: an array in, the same kind of array out."""
@@ -81,6 +81,23 @@ class Temperature:
         if predictions.kind == "logits":
             return scaled
         return Predictions(predictions.labels, "probs", scaled.probs, predictions.split)
+
+
+def optimal_temperature(predictions: Predictions) -> float:
+    """The temperature with the lowest NLL on these predictions, as a diagnosis.
+
+    Above 1 they are over-confident. It describes a split, the test split as well; to
+    *use* a temperature, fit one on another split with `Temperature.fit`.
+
+    Raises:
+        FitError: As for `Temperature.fit`.
+
+    Example:
+        >>> some = Predictions.from_logits([[4.0, 0.0]] * 4, [0, 0, 0, 1])
+        >>> round(optimal_temperature(some) * math.log(3), 12)
+        4.0
+    """
+    return 1 / math.exp(_optimal_log_inverse(predictions))
 
 
 def _optimal_log_inverse(predictions: Predictions) -> float:

@@ -1,0 +1,130 @@
+"""What a number is: the definition that travels with it."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, TypeAlias
+
+Norm: TypeAlias = Literal["l1", "l2 squared", "max"]
+Scheme: TypeAlias = Literal["equal_width", "equal_mass"]
+
+EDGES = "bins (lo, hi], confidence 0 in the first; edges b / M in float64"
+RANKS = "bin floor(rank * M / n), a group of equal values at its lowest rank"
+
+AT_LEAST = "covers at least as stated: reaches down by the most that the bias can be"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """Everything that two codes may do differently under one name.
+
+    Attributes:
+        quantity: What is computed, as a formula.
+        probability: Of the "predicted class", of "every class", or of the "label".
+        num_bins: How many bins; None without bins.
+        scheme: How bins are laid; None without bins.
+        closed: The side of a bin that belongs to it.
+        edges: The rule for values on an edge, and for ties.
+        norm: "l1", "l2 squared", "max", or None.
+        debiased: Whether the bias of sampling is taken off.
+        temperature: What was done to the logits before.
+        interval: The method of the interval, or why there is none.
+    """
+
+    quantity: str
+    probability: Literal["predicted class", "every class", "label"]
+    num_bins: int | None = None
+    scheme: Scheme | None = None
+    closed: Literal["right"] | None = None
+    edges: str | None = None
+    norm: Norm | None = None
+    debiased: bool = False
+    temperature: str = "as given"
+    interval: str = ""
+
+    def to_dict(self) -> dict[str, str | int | bool | None]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+    def without_interval(self, reason: str) -> "Definition":
+        """The same definition, with the reason why there is no interval."""
+        return replace(self, interval=f"none: {reason}")
+
+
+def definitions(num_bins: int) -> dict[str, Definition]:
+    """The definition of every number of `evaluate`, by name."""
+    size = "sum_b w_b |mean confidence - accuracy|"
+    per_class = "mean over classes of sum_b w_b |mean p - share with the label|"
+    chernoff = "covers at least as stated: Chernoff bands for every bin at once"
+    normal = "normal theory, its variance taken at each candidate"
+    return _averages() | {
+        "top_label_ece": _binned(size, num_bins),
+        "top_label_ece_equal_mass": _binned(size, num_bins, scheme="equal_mass"),
+        "classwise_ece": replace(
+            _binned(per_class, num_bins), probability="every class"
+        ),
+        "max_calibration_error": _binned(
+            "max_b |mean confidence - accuracy|",
+            num_bins,
+            norm="max",
+            interval=chernoff,
+        ),
+        "smooth_ece": Definition(
+            quantity="s = integral of |mean_i K_s(t, c_i) (c_i - a_i)| dt",
+            probability="predicted class",
+            edges="Gaussian kernel reflected at 0 and 1, mass at the ends kept whole",
+            norm="l1",
+            interval=AT_LEAST,
+        ),
+        "debiased_l2": _binned(
+            "(1 / n) sum_b [(sum r)^2 - sum r^2] / (n_b - 1), r = c - a",
+            num_bins,
+            norm="l2 squared",
+            interval=normal,
+        ),
+        "overconfidence": _binned("sum_b w_b (confidence - accuracy)_+", num_bins),
+        "underconfidence": _binned("sum_b w_b (accuracy - confidence)_+", num_bins),
+    }
+
+
+def _averages() -> dict[str, Definition]:
+    normal = "normal theory of a mean"
+    return {
+        "accuracy": Definition(
+            quantity="mean [arg max is the label], ties to the lowest class",
+            probability="predicted class",
+            interval="Wilson",
+        ),
+        "nll": Definition(
+            quantity="mean -ln p(label), in nats", probability="label", interval=normal
+        ),
+        "brier": Definition(
+            quantity="mean sum_k (p_k - [k is the label])^2, from 0 to 2",
+            probability="every class",
+            interval=normal,
+        ),
+        "confidence_gap": Definition(
+            quantity="mean confidence - accuracy, positive if over-confident",
+            probability="predicted class",
+            interval=normal,
+        ),
+    }
+
+
+def _binned(
+    quantity: str,
+    num_bins: int,
+    *,
+    scheme: Scheme = "equal_width",
+    norm: Norm = "l1",
+    interval: str = AT_LEAST,
+) -> Definition:
+    return Definition(
+        quantity=quantity,
+        probability="predicted class",
+        num_bins=num_bins,
+        scheme=scheme,
+        closed="right",
+        edges=EDGES if scheme == "equal_width" else RANKS,
+        norm=norm,
+        debiased=norm == "l2 squared",
+        interval=interval,
+    )

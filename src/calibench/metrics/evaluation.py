@@ -1,0 +1,172 @@
+"""The whole panel: every number with its interval, noise floor and definition."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from calibench.binning import BinStats, equal_mass, equal_width, summarize
+from calibench.errors import FitError, ParameterError
+from calibench.metrics import calibration_error, intervals, redraw
+from calibench.metrics.calibration_error import Functional
+from calibench.metrics.classwise import class_cells
+from calibench.metrics.definitions import Definition, definitions
+from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
+from calibench.metrics.intervals import Interval
+from calibench.metrics.measurement import (
+    Evaluation,
+    Measurement,
+    TemperatureDiagnosis,
+)
+from calibench.metrics.scores import accuracy, brier_terms, exact_mean
+from calibench.metrics.smooth import smooth_ece
+from calibench.metrics.smooth_interval import of_smooth_error
+from calibench.metrics.verdict import verdict_on
+from calibench.posthoc.temperature import Temperature, optimal_temperature
+from calibench.predictions import Predictions
+
+# The redrawn smooth errors are good to about three digits.
+_SMOOTH_TIE = 1e-3
+
+Found: TypeAlias = tuple[float, Interval | None, NoiseFloor | None]
+BinInterval: TypeAlias = Callable[[BinStats, float], Interval]
+
+OF_BINS: dict[str, tuple[Functional, BinInterval]] = {
+    "top_label_ece": (calibration_error.mean_size, intervals.of_mean_size),
+    "max_calibration_error": (
+        calibration_error.largest_size,
+        intervals.of_largest_size,
+    ),
+    "debiased_l2": (calibration_error.pair_products, intervals.of_pair_products),
+    "overconfidence": (calibration_error.mean_excess, intervals.of_mean_excess),
+    "underconfidence": (calibration_error.mean_shortfall, intervals.of_mean_shortfall),
+}
+
+
+def evaluate(
+    some: Predictions,
+    *,
+    num_bins: int = 15,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Evaluation:
+    """Measure calibration, with an interval, a noise floor and a definition each.
+
+    Args:
+        some: The predictions.
+        num_bins: How many bins for the binned metrics.
+        replicates: How many data sets to redraw for the floors.
+        seed: Of the redrawing.
+        level: Of the intervals. They treat examples as independent draws; the spread
+            over training seeds is another matter.
+
+    Raises:
+        ParameterError: `num_bins` or `replicates` is below 1, or `level` is not
+            between 0 and 1.
+
+    Example:
+        >>> found = evaluate(Predictions.from_probs([[0.75, 0.25]], [0]), replicates=9)
+        >>> found.measurements["top_label_ece"].value
+        0.25
+    """
+    check_replicates(replicates)
+    if not 0 < level < 1:
+        msg = f"level must be between 0 and 1, got {level}."
+        raise ParameterError(msg)
+    drawing = (num_bins, replicates, seed, level)
+    found = (
+        _averages(some, level)
+        | _of_bins(some, *drawing)
+        | _of_classes(some, *drawing)
+        | _of_kernel(some, *drawing[1:])
+    )
+    measurements = {
+        name: Measurement(*found[name], _defined(some, definition, found[name][1]))
+        for name, definition in definitions(num_bins).items()
+    }
+    temperature = _diagnose(some)
+    return Evaluation(
+        n=some.num_examples,
+        num_classes=some.num_classes,
+        level=level,
+        replicates=replicates,
+        measurements=measurements,
+        temperature=temperature,
+        verdict=verdict_on(some.num_examples, measurements, temperature),
+    )
+
+
+def _averages(some: Predictions, level: float) -> dict[str, Found]:
+    right = int(some.correct.sum())
+    share = intervals.of_share(right, some.num_examples, level)
+    terms = {
+        "nll": -some.label_log_probs,
+        "brier": brier_terms(some),
+        "confidence_gap": some.confidence - some.correct,
+    }
+    found: dict[str, Found] = {"accuracy": (accuracy(some), share, None)}
+    for name, values in terms.items():
+        found[name] = (exact_mean(values), intervals.of_mean(values, level), None)
+    return found
+
+
+def _of_bins(
+    some: Predictions, num_bins: int, replicates: int, seed: int, level: float
+) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for binning, suffix, names in (
+        (equal_width, "", list(OF_BINS)),
+        (equal_mass, "_equal_mass", ["top_label_ece"]),
+    ):
+        bins = binning(some.confidence, num_bins)
+        stats = summarize(bins, some.confidence, some.correct)
+        redrawn = redraw.redrawn_bins(bins, some.confidence, replicates, seed)
+        for name in names:
+            functional, interval = OF_BINS[name]
+            value = float(functional(stats))
+            floor = floor_of(functional(redrawn), value)
+            found[name + suffix] = (value, interval(stats, level), floor)
+    return found
+
+
+def _of_classes(
+    some: Predictions, num_bins: int, replicates: int, seed: int, level: float
+) -> dict[str, Found]:
+    cells = class_cells(some, num_bins, equal_width)
+    missing = 1 - np.exp(some.label_log_probs)
+    redrawn = redraw.redrawn_classwise(
+        some.probs, num_bins, equal_width, replicates, seed
+    )
+    value = cells.mean_size()
+    interval = intervals.of_classwise(cells, missing, level)
+    return {"classwise_ece": (value, interval, floor_of(redrawn, value))}
+
+
+def _of_kernel(
+    some: Predictions, replicates: int, seed: int, level: float
+) -> dict[str, Found]:
+    value = smooth_ece(some)
+    redrawn = redraw.redrawn_smooth(some.confidence, replicates, seed)
+    floor = floor_of(redrawn, value, tie=_SMOOTH_TIE * value)
+    return {"smooth_ece": (value, of_smooth_error(some, value, level), floor)}
+
+
+def _defined(
+    some: Predictions, definition: Definition, interval: Interval | None
+) -> Definition:
+    if interval is not None:
+        return definition
+    fewest = intervals.FEWEST_FOR_A_MEAN
+    if some.num_examples < fewest:
+        return definition.without_interval(f"fewer than {fewest} examples")
+    return definition.without_interval("a label was given probability 0")
+
+
+def _diagnose(some: Predictions) -> TemperatureDiagnosis:
+    try:
+        value = optimal_temperature(some)
+    except FitError as error:
+        return TemperatureDiagnosis(None, None, str(error))
+    scaled = Temperature(value).apply(some)
+    return TemperatureDiagnosis(value, exact_mean(-scaled.label_log_probs), None)
