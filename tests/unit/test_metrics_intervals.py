@@ -70,11 +70,11 @@ def test_variance_of_the_smoothed_gap():
 
 
 OF_BINS = {
-    "mean_size": (intervals.of_mean_size, lambda m, w: np.abs(m).sum()),
-    "mean_excess": (intervals.of_mean_excess, lambda m, w: np.maximum(m, 0).sum()),
+    "mean_size": (intervals.of_mean_size, lambda m, _: np.abs(m).sum()),
+    "mean_excess": (intervals.of_mean_excess, lambda m, _: np.maximum(m, 0).sum()),
     "mean_shortfall": (
         intervals.of_mean_shortfall,
-        lambda m, w: np.maximum(-m, 0).sum(),
+        lambda m, _: np.maximum(-m, 0).sum(),
     ),
     "pair_products": (intervals.of_pair_products, lambda m, w: (m**2 / w).sum()),
 }

@@ -100,7 +100,7 @@ def cosine_series(
 def cells_of(
     position: Float64[np.ndarray, " examples"], size: int
 ) -> tuple[Int64[np.ndarray, " examples"], Float64[np.ndarray, " examples"]]:
-    """The cell of each position, of `size` in [0, 1], and its offset from the center."""
+    """The cell of each position, of `size` over [0, 1], and the offset in it."""
     cell = np.minimum((position * size).astype(np.int64), size - 1)
     return cell, position - (cell + 0.5) / size
 

@@ -35,13 +35,14 @@ def verdict_on(
 def _on_calibration(n: int, measured: Mapping[str, Measurement]) -> str:
     error, gap = measured["top_label_ece"], measured["confidence_gap"]
     floor, accuracy = error.floor, measured["accuracy"].value
+    classes = measured["classwise_ece"]
     if floor is None:
         return f"ECE {_percent(error.value)} at n = {n:,}."
     beside = f"where chance alone makes {_percent(floor.mean)} on average"
     evidence = f"ECE {_percent(error.value)} {beside}, p {_p_value(floor)}"
     if floor.p_value > _SIGNIFICANT:
         sound = f"No sign of miscalibration at n = {n:,}: {evidence}."
-        return f"{sound}{_on_classes(measured['classwise_ece'])}"
+        return f"{sound}{_on_classes(classes)}"
     if _excludes_zero(gap.interval):
         direction = "Over-confident" if gap.value > 0 else "Under-confident"
         confidence = _percent(accuracy + gap.value)
@@ -71,8 +72,8 @@ def _on_temperature(n: int, loss: float, temperature: float, lowest: float) -> s
     if n * (loss - lowest) <= _CLEAR_GAIN:
         return f"No temperature is clearly better than 1 (best: {temperature:#.3g})."
     return (
-        f"Dividing the logits by {temperature:#.3g} would lower the NLL from {loss:.4g} "
-        f"to {lowest:.4g} on these examples."
+        f"Dividing the logits by {temperature:#.3g} would lower the NLL from "
+        f"{loss:.4g} to {lowest:.4g} on these examples."
     )
 
 
