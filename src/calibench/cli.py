@@ -178,10 +178,14 @@ def evaluate(
     """Measure the calibration of the predictions in a file."""
     from calibench import metrics
     from calibench.lab.data.prediction_files import read_predictions
+    from calibench.lab.evaluation_text import evaluation_text
 
     some = read_predictions(file, kind=kind)
     evaluation = metrics.evaluate(some, num_bins=bins)
-    _print(evaluation.to_dict() if as_json else evaluation.table(), as_json=as_json)
+    _print(
+        evaluation.to_dict() if as_json else evaluation_text(evaluation),
+        as_json=as_json,
+    )
 
 
 @data_app.command("list")

@@ -1,0 +1,39 @@
+"""An evaluation as lines of text for a terminal."""
+
+from typing import Any
+
+from calibench.lab.text_table import text_table
+from calibench.metrics import Evaluation
+from calibench.metrics.measurement import Measurement
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Return the verdict and a line for each metric, fractions as they are."""
+    percent = f"{evaluation.level:.0%}"
+    rows = [
+        _row(name, each, percent) for name, each in evaluation.measurements.items()
+    ]
+    diagnosis = evaluation.temperature
+    if diagnosis.value is None:
+        temperature = f"no temperature: {diagnosis.reason}"
+    else:
+        temperature = (
+            f"temperature {diagnosis.value:.4f} has the lowest NLL on these very "
+            f"predictions, {diagnosis.nll:.4f}; fit it on others to use it"
+        )
+    head = f"{evaluation.n} predictions of {evaluation.num_classes} classes"
+    return "\n".join([evaluation.verdict, "", head, text_table(rows), "", temperature])
+
+
+def _row(name: str, each: Measurement, percent: str) -> dict[str, Any]:
+    low, high = each.interval or (None, None)
+    floor = each.floor
+    return {
+        "metric": name,
+        "value": each.value,
+        f"{percent} from": low,
+        "to": high,
+        "calibrated: mean": floor.mean if floor else None,
+        "95th": floor.p95 if floor else None,
+        "p": floor.p_value if floor else None,
+    }
