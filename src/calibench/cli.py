@@ -85,7 +85,7 @@ def plan(study: StudyFile, data: DataDir = None, *, as_json: AsJson = False) -> 
     from calibench.lab.study.plan import planned
 
     spec = load_study(study)
-    plan = planned(spec, spec.dataset.load(_data_dir(data)))
+    plan = planned(spec, spec.dataset.shape(_data_dir(data)))
     _print(plan.to_dict() if as_json else plan.table(), as_json=as_json)
 
 

@@ -6,10 +6,34 @@ from typing import Literal
 
 from calibench.lab.data.arrays import load_arrays
 from calibench.lab.data.cifar import load_cifar
-from calibench.lab.data.cifar_archives import CIFAR10, CIFAR100
+from calibench.lab.data.cifar_archives import CIFAR10, CIFAR100, CifarArchive
 from calibench.lab.data.dataset import Dataset
 from calibench.lab.data.gratings import DIFFICULTY, check_gratings, gratings
 from calibench.lab.data.image_folder import load_images
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetShape:
+    """What a study's cost depends on.
+
+    Attributes:
+        num_train: What train, selection and calibration are drawn from.
+        image_shape: Channels, height and width.
+    """
+
+    num_classes: int
+    num_train: int
+    image_shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DatasetShape":
+        """Return the shape of a data set in memory."""
+        _, channels, height, width = dataset.train.images.shape
+        return cls(
+            num_classes=dataset.num_classes,
+            num_train=dataset.train.size,
+            image_shape=(channels, height, width),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +61,13 @@ class Gratings:
             self.difficulty,
         )
 
+    def shape(self, data_dir: Path) -> DatasetShape:  # noqa: ARG002 (known without)
+        return DatasetShape(
+            num_classes=self.num_classes,
+            num_train=self.num_train,
+            image_shape=(3, self.image_size, self.image_size),
+        )
+
     def load(self, data_dir: Path) -> Dataset:  # noqa: ARG002 (nothing is stored)
         return gratings(
             self.num_train,
@@ -62,6 +93,9 @@ class Cifar10:
     kind: Literal["cifar10"] = "cifar10"
     image_size: Literal[16, 32] = 32
 
+    def shape(self, data_dir: Path) -> DatasetShape:  # noqa: ARG002 (known without)
+        return _cifar_shape(CIFAR10, self.image_size)
+
     def load(self, data_dir: Path) -> Dataset:
         return load_cifar(CIFAR10, data_dir, self.image_size)
 
@@ -80,6 +114,9 @@ class Cifar100:
     kind: Literal["cifar100"] = "cifar100"
     image_size: Literal[16, 32] = 32
 
+    def shape(self, data_dir: Path) -> DatasetShape:  # noqa: ARG002 (known without)
+        return _cifar_shape(CIFAR100, self.image_size)
+
     def load(self, data_dir: Path) -> Dataset:
         return load_cifar(CIFAR100, data_dir, self.image_size)
 
@@ -96,6 +133,9 @@ class Arrays:
     kind: Literal["arrays"] = "arrays"
     path: str
     flip_preserves_label: bool = True
+
+    def shape(self, data_dir: Path) -> DatasetShape:
+        return DatasetShape.of(self.load(data_dir))
 
     def load(self, data_dir: Path) -> Dataset:  # noqa: ARG002 (the path says where)
         return load_arrays(
@@ -117,10 +157,21 @@ class Images:
     path: str
     flip_preserves_label: bool = True
 
+    def shape(self, data_dir: Path) -> DatasetShape:
+        return DatasetShape.of(self.load(data_dir))
+
     def load(self, data_dir: Path) -> Dataset:  # noqa: ARG002 (the path says where)
         return load_images(
             Path(self.path), flip_preserves_label=self.flip_preserves_label
         )
+
+
+def _cifar_shape(archive: CifarArchive, image_size: int) -> DatasetShape:
+    return DatasetShape(
+        num_classes=len(archive.class_names),
+        num_train=50_000,
+        image_shape=(3, image_size, image_size),
+    )
 
 
 DATASETS: dict[str, type[Gratings | Cifar10 | Cifar100 | Arrays | Images]] = {

@@ -40,6 +40,24 @@ class SplitSizes:
                 message = f"{name}: {size} examples; a split has at least 1"
                 raise ParameterError(message)
 
+    def num_train_of(self, available: int) -> int:
+        """Return how many of `available` examples the train split gets.
+
+        Raises:
+            ParameterError: There are too few.
+        """
+        held_out = self.selection + self.calibration
+        num_train = available - held_out if self.train is None else self.train
+        if num_train < 1 or held_out + num_train > available:
+            asked = "at least 1" if self.train is None else str(self.train)
+            message = (
+                f"splits: {self.selection} selection, {self.calibration} calibration "
+                f"and {asked} train examples were asked of the {available} train "
+                "examples of the data set; ask for fewer"
+            )
+            raise ParameterError(message)
+        return num_train
+
 
 @dataclass(frozen=True, eq=False)
 class Split(Generic[Name]):
@@ -113,17 +131,7 @@ def split_examples(dataset: Dataset, sizes: SplitSizes, seed: int) -> Splits:
 
 
 def _resolved(dataset: Dataset, sizes: SplitSizes) -> tuple[int, int]:
-    held_out = sizes.selection + sizes.calibration
-    available = dataset.train.size
-    num_train = available - held_out if sizes.train is None else sizes.train
-    if num_train < 1 or held_out + num_train > available:
-        asked = "at least 1" if sizes.train is None else str(sizes.train)
-        message = (
-            f"splits: {sizes.selection} selection, {sizes.calibration} calibration and "
-            f"{asked} train examples were asked of the {available} train examples of "
-            f"{dataset.name}; ask for fewer"
-        )
-        raise ParameterError(message)
+    num_train = sizes.num_train_of(dataset.train.size)
     num_test = dataset.test.size if sizes.test is None else sizes.test
     if num_test > dataset.test.size:
         message = (

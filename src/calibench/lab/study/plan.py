@@ -5,14 +5,13 @@ from typing import Any
 
 import torch
 
-from calibench.lab.data.dataset import Dataset
-from calibench.lab.data.splits import split_examples
+from calibench.lab.data.sources import DatasetShape
 from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.models import build_model, num_multiply_adds
 
 # Multiply-adds per second that one CPU core sustained in training these networks at
-# widths 8 to 16 (docs/performance.md); a GPU is faster by two to three orders.
-_CORE_MULTIPLY_ADDS = 12e9
+# widths 8 to 16 (33 to 63e9, docs/log.md); a GPU is faster by two to four orders.
+_CORE_MULTIPLY_ADDS = 40e9
 
 _PASSES_PER_STEP = 3  # forward, and backward for activations and for weights
 
@@ -83,14 +82,14 @@ class Plan:
         )
 
 
-def planned(study: StudySpec, dataset: Dataset) -> Plan:
+def planned(study: StudySpec, shape: DatasetShape) -> Plan:
     """Count what every run of a study computes.
 
     Raises:
         ParameterError: The data set has too few examples for the splits.
     """
-    num_examples = split_examples(dataset, study.splits, seed=0).train.examples.size
-    per_image = {model: _multiply_adds(study, model, dataset) for model in study.models}
+    num_examples = study.splits.num_train_of(shape.num_train)
+    per_image = {model: _multiply_adds(study, model, shape) for model in study.models}
     steps = _PASSES_PER_STEP * num_examples * study.train.epochs
     return Plan(
         study=study.name,
@@ -109,17 +108,16 @@ def _planned(run: RunSpec, multiply_adds: float) -> PlannedRun:
     )
 
 
-def _multiply_adds(study: StudySpec, model: str, dataset: Dataset) -> int:
-    _, channels, height, width = dataset.train.images.shape
+def _multiply_adds(study: StudySpec, model: str, shape: DatasetShape) -> int:
     with torch.device("meta"):
         network = build_model(
             model,
-            dataset.num_classes,
+            shape.num_classes,
             width=study.width,
-            in_channels=channels,
+            in_channels=shape.image_shape[0],
             seed=0,
         )
-    return num_multiply_adds(network, (channels, height, width))
+    return num_multiply_adds(network, shape.image_shape)
 
 
 def _minutes(minutes: float) -> str:

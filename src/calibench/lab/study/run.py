@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import Store
 from calibench.lab.study.execute import Conditions
 from calibench.lab.study.launch import Event, StopRequest, launch
@@ -34,7 +35,7 @@ def run_study(
     device = chosen_device(conditions.device)
     check_precision(study.train.precision, device)
     # Loaded here once, so that a missing archive is said once, and at once.
-    plan = planned(study, study.dataset.load(conditions.data))
+    plan = planned(study, DatasetShape.of(study.dataset.load(conditions.data)))
     store = Store.prepared(
         store_path,
         {

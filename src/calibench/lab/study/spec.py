@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from calibench.errors import ParameterError
 from calibench.lab.data.dataset import Dataset
+from calibench.lab.data.sources import DatasetShape
 from calibench.lab.data.splits import SplitSizes
 from calibench.lab.store.canonical import digest
 from calibench.lab.training.recipe import Recipe
@@ -17,6 +18,10 @@ from calibench.losses import LOSSES, PerExampleLoss
 @runtime_checkable
 class DatasetSpec(Protocol):
     """A frozen dataclass that says which data set, and can load it."""
+
+    def shape(self, data_dir: Path) -> DatasetShape:
+        """Return what its cost depends on, without the data where it is known."""
+        ...
 
     def load(self, data_dir: Path) -> Dataset:
         """Return the data set, from files under `data_dir` where it has any."""
