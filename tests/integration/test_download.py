@@ -230,9 +230,11 @@ def test_a_server_that_resumes_at_the_wrong_place_is_refused(server, tmp_path):
 def test_only_passing_troubles_are_tried_again(server, tmp_path):
     with pytest.raises(ResourceError):
         download(
-            remote(server, "page", "busy", "wrong-bytes"), tmp_path, patience=HASTE
+            remote(server, "page", "busy", "absent", "wrong-bytes"),
+            tmp_path,
+            patience=HASTE,
         )
-    assert paths(server) == ["/page", "/busy", "/wrong-bytes", "/busy"]
+    assert paths(server) == ["/page", "/busy", "/absent", "/wrong-bytes", "/busy"]
 
 
 def test_a_server_that_is_down_is_a_trouble_like_another(server, tmp_path):

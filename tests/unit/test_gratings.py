@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from calibench.errors import ParameterError
+from calibench.lab.data.grating_images import draw_nuisances
 from calibench.lab.data.gratings import (
     draw_orientation,
     grating_facts,
@@ -127,6 +128,13 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one():
     assert np.array_equal(small.train.labels, large.train.labels[:515])
     assert np.array_equal(small.train.posterior, large.train.posterior[:515])
     assert np.array_equal(small.test.images, large.test.images[:10])
+
+
+@pytest.mark.parametrize(("image_size", "most"), [(8, 2.0), (9, 2.25), (32, 4.0)])
+def test_no_wave_is_shorter_than_four_pixels(image_size, most):
+    waves = draw_nuisances("train", 500, image_size, seed=0).waves
+    assert waves.min() >= 2
+    assert 0.99 * most < waves.max() <= most
 
 
 def test_difficulty_changes_labels_but_no_pixel():
