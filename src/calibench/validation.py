@@ -33,25 +33,27 @@ def logit_matrix(logits: Array) -> Matrix:
     return _read_only(values)
 
 
-def prob_matrix(probs: Array) -> Matrix:
+def prob_matrix(probs: Array, name: str = "probs") -> Matrix:
     """Check probabilities and return them as a read-only float64 matrix.
+
+    Errors speak of them by the given name.
 
     Raises:
         DataError: Wrong shape or dtype, no examples, one class, NaN, infinity, an entry
             outside [0, 1], or a row that does not sum to 1.
     """
-    values, dtype = _real_numbers(probs, "probs")
+    values, dtype = _real_numbers(probs, name)
     num_classes = max(values.shape[1], 2)
     ceiling = 1 + 4 * _EPSILON.get(dtype, 2.0**-52) * num_classes
     # NaN fails both comparisons, so one test refuses it together with the infinities.
     outside = ~((values >= 0) & (values <= ceiling))
     remedy = "Probabilities lie in [0, 1]; declare the kind as logits if these are."
-    _refuse_rows("probs", values, outside, "is not a probability", remedy)
+    _refuse_rows(name, values, outside, "is not a probability", remedy)
     if values.max() > 1:
         values = np.minimum(values, 1.0)
     if values.shape[1] == 1:
         return _read_only(np.hstack([1 - values, values]))
-    _check_sums(values, dtype)
+    _check_sums(values, dtype, name)
     return _read_only(values)
 
 
@@ -169,13 +171,13 @@ def _as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
     return array, array.dtype.name
 
 
-def _check_sums(values: Matrix, dtype: str) -> None:
+def _check_sums(values: Matrix, dtype: str, name: str) -> None:
     sums = values.sum(axis=1)
     tolerance = {"float32": 1e-5}.get(dtype, 1e-9 * values.shape[1])
     if dtype in _HALF_PRECISION:
         tolerance = 5e-3
     _refuse_rows(
-        "probs",
+        name,
         sums[:, None],
         (np.abs(sums - 1) > tolerance)[:, None],
         f"is the sum of a row of {dtype} and not 1 within {tolerance:.2g}",

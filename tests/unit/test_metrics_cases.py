@@ -148,6 +148,12 @@ def test_a_posterior_of_another_shape_is_refused():
         metrics.true_calibration_error(some, [[0.5, 0.25, 0.25]])
 
 
+def test_a_posterior_that_is_none_is_refused_by_its_name():
+    some = Predictions.from_probs([[0.75, 0.25]], [0])
+    with pytest.raises(DataError, match=r"posterior: 0\.9 in row 0 .* is the sum"):
+        metrics.true_calibration_error(some, [[0.5, 0.4]])
+
+
 def test_no_bins_are_refused():
     with pytest.raises(ParameterError, match="num_bins must be at least 1, got 0"):
         metrics.scalars(FOUR, num_bins=0)

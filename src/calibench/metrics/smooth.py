@@ -60,7 +60,7 @@ def smooth_error_of(
         # One sign everywhere: the integral is |mean gap| whatever the width.
         return low
     kernel = KernelSums(confidence, gap)
-    return _fixed_point(kernel, max(low, _SMALLEST_WIDTH), max(high, _SMALLEST_WIDTH))
+    return fixed_point(kernel, max(low, _SMALLEST_WIDTH), max(high, _SMALLEST_WIDTH))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ def _mean_size_across(
     return np.abs(first) + np.abs(mean - first)
 
 
-def _fixed_point(kernel: KernelSums, low: float, high: float) -> float:
+def fixed_point(kernel: KernelSums, low: float, high: float) -> float:
     """The width that equals its own error: the one root of a falling function."""
     below, above = kernel.error(low) - low, kernel.error(high) - high
     if below <= 0:

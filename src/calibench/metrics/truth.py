@@ -30,7 +30,7 @@ def true_calibration_error(some: Predictions, posterior: Array) -> float:
         >>> true_calibration_error(some, [[0.5, 0.5], [0.75, 0.25]])
         0.25
     """
-    known = prob_matrix(posterior)
+    known = prob_matrix(posterior, "posterior")
     if known.shape != some.probs.shape:
         msg = (
             f"posterior has shape {known.shape}, the predictions {some.probs.shape}. "
