@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from calibench.lab.data import durable
-from calibench.lab.data.durable import replacing
+from calibench.lab import durable
+from calibench.lab.durable import replacing
 
 
 @pytest.fixture

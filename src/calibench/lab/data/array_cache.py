@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calibench.errors import IntegrityError, ResourceError
-from calibench.lab.data.durable import replacing
+from calibench.lab.durable import replacing
 
 MANIFEST = "manifest.json"
 

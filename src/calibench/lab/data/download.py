@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from calibench.errors import LockedError, ParameterError, ResourceError
-from calibench.lab.data.durable import sync_folder
 from calibench.lab.data.http_stream import BrokenError, RefusedError, open_rest
+from calibench.lab.durable import sync_folder
 
 
 @dataclass(frozen=True, kw_only=True)

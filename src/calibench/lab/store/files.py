@@ -1,6 +1,5 @@
 """Write files so that a reader, a crash or a power loss never leaves half of one."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from calibench.errors import IntegrityError, ResourceError
+from calibench.lab.durable import replacing, sync_folder
 
 
 def write_bytes(path: Path, content: bytes) -> str:
@@ -20,20 +20,10 @@ def write_bytes(path: Path, content: bytes) -> str:
     Raises:
         ResourceError: The disk is full, the folder is read-only, ...
     """
-    temporary = path.with_name(f".{path.name}.unfinished")
     with _named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        fsync_folder(path.parent)
+        with replacing(path) as file:
+            file.write(content)
     return sha256(content).hexdigest()
 
 
@@ -50,7 +40,7 @@ def append_line(path: Path, line: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            fsync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def truncate(path: Path, size: int) -> None:
@@ -58,15 +48,6 @@ def truncate(path: Path, size: int) -> None:
     with _named_errors(path), path.open("r+b") as file:
         file.truncate(size)
         os.fsync(file.fileno())
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make names created in `folder` survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_checked(path: Path, expected_sha256: str) -> bytes:

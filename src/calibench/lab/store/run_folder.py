@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from calibench.errors import IntegrityError
+from calibench.lab.durable import sync_folder
 from calibench.lab.store.canonical import canonical_json
-from calibench.lab.store.files import (
-    append_line,
-    fsync_folder,
-    read_checked,
-    write_bytes,
-)
+from calibench.lab.store.files import append_line, read_checked, write_bytes
 from calibench.lab.store.history import History
 from calibench.lab.store.journal import Journal
 from calibench.lab.store.lock import owned
@@ -222,7 +218,7 @@ class RunFolder:
         for path in folder.glob("epoch-*.pt"):
             if path.name not in kept:
                 path.unlink()
-        fsync_folder(folder)
+        sync_folder(folder)
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

@@ -1,7 +1,6 @@
 """Columns of numbers to and from Parquet, by DuckDB, with no pandas and no pyarrow."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ def parquet_bytes(columns: Mapping[str, np.ndarray], scratch: Path) -> bytes:
     """
     connection = _connection()
     table = {name: _storable(column) for name, column in columns.items()}
-    path = scratch / f".table.{os.getpid()}.unfinished"
+    path = scratch / ".table.unfinished"
     connection.register("columns_to_write", table)
     try:
         connection.execute(

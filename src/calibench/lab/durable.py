@@ -11,12 +11,13 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete and on disk.
 
-    Where the block raises, `path` is as before and nothing is left beside it.
+    Where the block raises, `path` is as before and nothing is left beside it. What a
+    kill leaves behind is taken over by the next writer, so there must be only one.
 
     Raises:
         OSError: The disk is full, a permission is missing, ...
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
             yield file
