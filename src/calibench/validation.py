@@ -84,8 +84,8 @@ def label_vector(
     )
     _refuse_rows("labels", given[:, None], ~valid[:, None], "is no class id", remedy)
     if given.dtype == np.int64:
-        return cast("Int64[np.ndarray, ' examples']", _read_only(given))
-    return cast("Int64[np.ndarray, ' examples']", _read_only(given.astype(np.int64)))
+        return _read_only(given)
+    return _read_only(given.astype(np.int64))
 
 
 def refuse_one_class(probs: Array, labels: Int64[np.ndarray, " examples"]) -> None:
@@ -194,7 +194,7 @@ def _refuse_rows(
 ) -> None:
     if not bad.any():
         return
-    rows = bad.any(axis=1)
+    rows = np.any(bad, axis=1, keepdims=False)
     row = int(np.argmax(rows))
     column = int(np.argmax(bad[row]))
     place = f"row {row}" if values.shape[1] == 1 else f"row {row}, column {column}"
