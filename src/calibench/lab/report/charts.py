@@ -23,9 +23,15 @@ from calibench.lab.report.results import (
     TEMPERATURE,
     TRUE_ERROR,
     Quantity,
+    RunResult,
     StudyResults,
 )
-from calibench.lab.report.style import LossStyle, drawing, loss_styles
+from calibench.lab.report.style import (
+    LossStyle,
+    draw_sample,
+    drawing,
+    loss_styles,
+)
 from calibench.lab.report.summary import CONFIDENCE_GAP, ERROR_RATE, FinalRow
 from calibench.lab.report.svg import (
     FILE_SETTINGS,
@@ -41,6 +47,11 @@ from calibench.predictions import Predictions
 _POINTS = 72  # an inch
 _PANEL_SIZE = (345 / _POINTS, 270 / _POINTS)
 _DIAGRAM_SIZE = (212 / _POINTS, 252 / _POINTS)
+_DIAGRAM_MARGINS = {
+    "figure.subplot.left": 0.2,
+    "figure.subplot.right": 0.96,
+    "figure.subplot.top": 0.965,
+}
 _SAMPLE_SIZE = (34 / _POINTS, 12 / _POINTS)
 
 
@@ -182,8 +193,11 @@ class Charts:
             for p in of
         )
         with drawing(**INLINE_SETTINGS):
-            figure = Figure(figsize=(_PANEL_SIZE[0], (64 + 38 * len(of)) / _POINTS))
-            axes = figure.subplots()
+            height = 64 + 38 * len(of)
+            figure = Figure(figsize=(_PANEL_SIZE[0], height / _POINTS))
+            # The margins are in points: the height depends on the number of losses.
+            room = (0.02, 44 / height, 0.96, (height - 64) / height)
+            axes = figure.add_axes(room)
             draw_pairs(axes, of, self.styles, self.labels, limit)
             axes.set_title(model_label(model))
             return inline_svg(figure, name, f"{model_label(model)}: {told}.")
@@ -193,41 +207,34 @@ class Charts:
         temperature = each.run.value(each.epoch, TEMPERATURE)
         after = None
         if each.scaled is not None:
-            after = self._reliability(f"{name}-after", loss, each.scaled)
+            after = self._reliability(f"{name}-after", each.run, each.scaled)
         return Diagram(
             loss=loss,
             seed=each.run.seed,
-            before=self._reliability(f"{name}-before", loss, each.predictions),
+            before=self._reliability(f"{name}-before", each.run, each.predictions),
             after=after,
             temperature="" if temperature is None else decimal(temperature, 2),
         )
 
-    def _reliability(self, name: str, loss: str, some: Predictions) -> Markup:
+    def _reliability(self, name: str, run: RunResult, some: Predictions) -> Markup:
         diagram = reliability(some)
         accuracy = float(some.correct.mean())
         text = (
-            f"Reliability of {self.labels[loss]}: mean confidence "
+            f"Reliability of {self.labels[run.loss]} on {model_label(run.model)}"
+            f"{', as trained' if name.endswith('before') else ', scaled'}: confidence "
             f"{percent(float(some.confidence.mean()))}, accuracy {percent(accuracy)}; "
             f"{int(diagram.is_outside.sum())} of {len(diagram.weight)} bins beyond "
             "chance."
         )
-        with drawing(**INLINE_SETTINGS):
+        with drawing(**INLINE_SETTINGS | _DIAGRAM_MARGINS):
             figure = Figure(figsize=_DIAGRAM_SIZE)
-            draw_reliability(figure, diagram, self.styles[loss])
+            draw_reliability(figure, diagram, self.styles[run.loss])
             return inline_svg(figure, name, text)
 
     def _sample(self, name: str, loss: str) -> Markup:
-        look = self.styles[loss]
         with drawing(**INLINE_SETTINGS):
             figure = Figure(figsize=_SAMPLE_SIZE)
-            figure.set_layout_engine("none")
-            axes = figure.add_axes((0, 0, 1, 1))
-            axes.set_axis_off()
-            axes.plot([0, 1], [0, 0], color=look.color, linestyle=look.dash)
-            axes.plot(
-                0.5, 0, color=look.color, marker=look.marker, markerfacecolor=look.face
-            )
-            axes.set(xlim=(0, 1), ylim=(-1, 1))
+            draw_sample(figure, self.styles[loss])
             return inline_svg(figure, name, "")
 
 

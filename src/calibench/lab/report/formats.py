@@ -13,9 +13,14 @@ from calibench.lab.report.results import StudyResults
 from calibench.lab.report.summary import QUANTITIES, Estimate, FinalRow
 from calibench.lab.report.wording import model_label
 
-_WIDEST_LOSS = 26
+_WIDEST_LOSS = 24
+_WIDEST_MODEL = 10
+_KEY = (
+    "In %, but NLL in nats and T. Right of the bar: after temperature scaling.\n"
+    "floor: 95th percentile of ECE by chance; ° marks what chance explains (p >= 0.05)."
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -38,9 +43,12 @@ def text_table(
 ) -> str:
     """Return the table for a terminal, at most 110 columns wide; means only."""
     columns = [column for column in columns if column.short]
-    heads = ["model", "loss", *(c.short + c.unit.replace("nats", "") for c in columns)]
+    heads = ["model", "loss", *(column.short for column in columns)]
     body = [
-        [model_label(row.model), _cut(labels[row.loss.name])]
+        [
+            _cut(model_label(row.model), _WIDEST_MODEL),
+            _cut(labels[row.loss.name], _WIDEST_LOSS),
+        ]
         + [column.cell(row, with_range=False) for column in columns]
         for row in rows
     ]
@@ -55,8 +63,7 @@ def text_table(
         for row in rows
         if row.notes
     ]
-    key = "Right of the bar: after temperature scaling. ° inside the noise floor."
-    return "\n".join([*lines, key, *(_plain(note) for note in notes)])
+    return "\n".join([*lines, _KEY, *(_plain(note) for note in notes)])
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int], bar_before: int) -> str:
@@ -68,14 +75,12 @@ def _aligned(line: Sequence[str], widths: Sequence[int], bar_before: int) -> str
     return " ".join(parts).rstrip()
 
 
-def _cut(label: str) -> str:
-    if len(label) <= _WIDEST_LOSS:
-        return label
-    return label[: _WIDEST_LOSS - 1] + "…"
+def _cut(label: str, widest: int) -> str:
+    return label if len(label) <= widest else label[: widest - 1] + "…"
 
 
 def _plain(text: str) -> str:
-    """Strip what could steer a terminal."""
+    """Replace control characters, which could steer a terminal or break a line."""
     return _CONTROL.sub(" ", text)
 
 
@@ -111,8 +116,10 @@ def _csv_cells(row: FinalRow) -> list[object]:
 
 def _safe(cell: object) -> object:
     """Keep a spreadsheet from reading text as a formula; numbers stay numbers."""
-    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA)
-    return f"'{cell}" if is_formula else cell
+    if not isinstance(cell, str):
+        return cell
+    text = _plain(cell).strip()
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def latex_table(

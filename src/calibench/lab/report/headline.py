@@ -23,12 +23,7 @@ def headline(by_ece: Sequence[Ranking], labels: Labels, *, num_models: int) -> s
         return sentence(f"{labels[leaders[0]]} is best calibrated {where}.")
     if len(unbeaten) > 1:
         return _no_winner(by_ece, unbeaten, labels, where)
-    firsts = [
-        f"{labels[name]} on "
-        f"{model_list([r.model for r in by_ece if r.best.loss.name == name])}"
-        for name in leaders
-    ]
-    return f"No single loss is best calibrated: {listing(firsts)} come first."
+    return f"No single loss is best calibrated: {_firsts(by_ece, labels)} come first."
 
 
 def _no_winner(
@@ -37,14 +32,12 @@ def _no_winner(
     if all(ranking.against_best and ranking.is_tied_throughout for ranking in by_ece):
         return f"No loss is told apart from the best calibrated one {where}."
     names = listing([labels[name] for name in unbeaten])
-    clearly = "clearly" if len(by_ece) == 1 else "nowhere clearly"
-    start = "not " if len(by_ece) == 1 else ""
-    told = f"No clear winner {where}: {names} are {start}{clearly} beaten"
-    beaten = _in_all(by_ece, labels, beaten=True)
+    if len(by_ece) == 1:
+        return f"No clear winner {where}: {names} are not told apart."
+    told = f"No clear winner: {names} are nowhere clearly beaten"
+    beaten = [labels[name] for name in _in_all(by_ece, labels, beaten=True)]
     if beaten:
-        verb = "is" if len(beaten) == 1 else "are"
-        everywhere = "" if len(by_ece) == 1 else " everywhere"
-        told += f", {listing([labels[name] for name in beaten])} {verb}{everywhere}"
+        told += f"; {listing(beaten)} {'is' if len(beaten) == 1 else 'are'}, {where}"
     return f"{told}."
 
 
@@ -63,27 +56,22 @@ def _where(by_ece: Sequence[Ranking], num_models: int) -> str:
     return f"on {model_list([ranking.model for ranking in by_ece])}"
 
 
+def _firsts(rankings: Sequence[Ranking], labels: Labels) -> str:
+    """Name the first loss of every ranking with the models where it comes first."""
+    leads: dict[str, list[str]] = {}
+    for ranking in rankings:
+        leads.setdefault(ranking.best.loss.name, []).append(ranking.model)
+    return listing(
+        [f"{labels[loss]} on {model_list(on)}" for loss, on in leads.items()]
+    )
+
+
 def ledes(ranked: Mapping[str, Sequence[Ranking]], labels: Labels) -> tuple[str, ...]:
     """Say what must stand beside the headline: other yardsticks, other answers."""
     by_ece, by_truth = ranked[ECE.key], ranked[TRUE_ERROR.key]
     told = []
     if by_ece and by_truth:
-        firsts: dict[str, list[str]] = {}
-        for ranking in by_truth:
-            firsts.setdefault(ranking.best.loss.name, []).append(ranking.model)
-        named = [f"{labels[loss]} on {model_list(on)}" for loss, on in firsts.items()]
-        agrees = [r.best.loss.name for r in by_truth] == [
-            r.best.loss.name for r in by_ece
-        ]
-        told.append(
-            "The true calibration error, which is known for these images, "
-            + (
-                "agrees on who comes first"
-                if agrees
-                else "disagrees: it is lowest for "
-            )
-            + ("." if agrees else f"{listing(named)}.")
-        )
+        told.append(_truth(by_ece, by_truth, labels))
     scaled = ranked[ECE_SCALED.key]
     if scaled and all(ranking.is_tied_throughout for ranking in scaled):
         told.append(
@@ -91,3 +79,17 @@ def ledes(ranked: Mapping[str, Sequence[Ranking]], labels: Labels) -> tuple[str,
             "model."
         )
     return tuple(told)
+
+
+def _truth(
+    by_ece: Sequence[Ranking], by_truth: Sequence[Ranking], labels: Labels
+) -> str:
+    start = "The true calibration error, which is known for these images,"
+    firsts = [
+        [ranking.best.loss.name for ranking in rankings]
+        for rankings in (by_ece, by_truth)
+    ]
+    if firsts[0] == firsts[1]:
+        return f"{start} agrees on who comes first."
+    clearly = "clearly " if all(ranking.is_clear for ranking in by_truth) else ""
+    return f"{start} disagrees: it is {clearly}lowest for {_firsts(by_truth, labels)}."

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from calibench.lab.report.judged import NUM_BINS
 from calibench.lab.report.style import INK, MUTED, PAPER, LossStyle
@@ -78,7 +77,7 @@ def reliability(some: Predictions) -> Reliability:
 def draw_reliability(figure: Figure, diagram: Reliability, look: LossStyle) -> None:
     """Draw the diagram above the distribution of confidence."""
     above, below = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [3.4, 1], "hspace": 0.04}
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [3.4, 1], "hspace": 0.16}
     )
     _draw_bins(above, diagram, look)
     _draw_confidence(below, diagram, look)
@@ -140,6 +139,6 @@ def _draw_confidence(axes: Axes, diagram: Reliability, look: LossStyle) -> None:
     accuracy = float((diagram.weight * diagram.accuracy).sum())
     axes.axvline(mean, color=INK, linewidth=1.2, linestyle=(0, (3, 2)))
     axes.axvline(accuracy, color=INK, linewidth=1.2)
-    axes.set(xlabel="confidence", ylabel="share", ylim=(0, 1), yticks=[0, 1])
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set(xlabel="confidence", ylabel="share", ylim=(0, 1))
+    axes.set_yticks([0, 1], ["0", "1"])
     axes.grid(visible=False)

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.patches import PathPatch
+from matplotlib.transforms import Affine2D
 
 from calibench.lab.report.results import LossEntry
 
@@ -17,6 +21,8 @@ GRID = "#d9dee3"
 PAPER = "#fefefe"
 
 BLUE = "#0072b2"  # lightened in dark mode, where it is too dark a blue
+
+_POINTS = 72  # an inch
 
 _RC: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -124,3 +130,32 @@ def drawing(**more: Any) -> Iterator[None]:  # noqa: ANN401 - matplotlib's setti
     settings: Any = dict(mpl.rcParamsDefault) | _RC | more
     with mpl.rc_context({k: v for k, v in settings.items() if k != "backend"}):
         yield
+
+
+def draw_sample(figure: Figure, look: LossStyle) -> None:
+    """Fill a figure with a piece of a loss's line and its marker, for a legend."""
+    width, height = (_POINTS * size for size in figure.get_size_inches())
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(0, height))
+    middle = (width / 2, height / 2)
+    axes.plot(
+        [0, width],
+        [middle[1]] * 2,
+        color=look.color,
+        linestyle=look.dash,
+        clip_on=False,
+    )
+    # As a shape and not as a marker, which would need an id: a sample stands in a page
+    # many times over.
+    marker = MarkerStyle(look.marker)
+    size = mpl.rcParams["lines.markersize"]
+    place = marker.get_transform() + Affine2D().scale(size).translate(*middle)
+    axes.add_patch(
+        PathPatch(
+            marker.get_path().transformed(place),
+            facecolor=look.face,
+            edgecolor=look.color,
+            clip_on=False,
+        )
+    )

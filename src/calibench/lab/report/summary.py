@@ -171,7 +171,7 @@ def _unfinished(runs: Sequence[RunResult]) -> list[RunResult]:
 def standing(run: RunResult, epochs: int) -> str:
     """Say where a run stands if it has not finished; empty if it has."""
     at = f"after epoch {run.last_epoch} of {epochs}"
-    reason = f": {run.reason}" if run.reason else ""
+    reason = f": {run.reason.removesuffix('.')}" if run.reason else ""
     phrases = {
         "finished": "",
         "waiting": f"seed {run.seed} has not begun",

@@ -66,7 +66,16 @@ def inline_svg(figure: Figure, name: str, label: str) -> Markup:
 
 
 # Text stays text: it is small, can be selected, and takes the page's typeface.
-INLINE_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "calibench"}
+# Fixed margins put the axes of neighboring panels in line.
+INLINE_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "calibench",
+    "figure.constrained_layout.use": False,
+    "figure.subplot.left": 0.145,
+    "figure.subplot.right": 0.985,
+    "figure.subplot.bottom": 0.165,
+    "figure.subplot.top": 0.91,
+}
 FILE_SETTINGS = {
     "svg.fonttype": "path",
     "svg.hashsalt": "calibench",

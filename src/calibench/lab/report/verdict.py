@@ -198,13 +198,14 @@ def _after(
     if not scaled:
         return ()
     values = sorted(row.estimates[ECE_SCALED].mean for row in scaled)
-    temperatures = sorted(row.estimates[TEMPERATURE].mean for row in scaled)
+    found = sorted(row.estimates[TEMPERATURE].mean for row in scaled)
+    ends = dict.fromkeys(decimal(value, 2) for value in (found[0], found[-1]))
+    temperatures = " to ".join(ends)
     inside = sum(bool(row.is_inside_noise_scaled) for row in scaled)
     told = [
-        "One temperature per run, fitted on the calibration split, lies between "
-        f"{decimal(temperatures[0], 2)} and {decimal(temperatures[-1], 2)} and leaves "
-        f"a test ECE of {interval(values[0], values[-1])}; {inside} of {len(scaled)} "
-        "are then inside the noise floor.",
+        f"One temperature per run, fitted on the calibration split ({temperatures}), "
+        f"leaves a test ECE of {interval(values[0], values[-1])}; {inside} of "
+        f"{len(scaled)} are then inside the noise floor.",
     ]
     clear = [ranking for ranking in ranked if ranking.is_clear]
     if clear:
