@@ -142,14 +142,19 @@ def of_classwise(cells: ClassCells, missing: Vector, level: float) -> Interval:
             at most sum_k |p_k - [k is the label]| = 2 (1 - p(label)).
         level: Of the interval.
     """
+    square = math.fsum((missing**2).tolist())
+    return of_class_sums(cells, len(missing), square, level)
+
+
+def of_class_sums(cells: ClassCells, n: int, square: float, level: float) -> Interval:
+    """`of_classwise` from the number of examples and the sum of `missing` squared."""
     share = (cells.hits + 1) / (cells.count + 2)
     deviation = (cells.weight * np.sqrt(cells.count * share * (1 - share))).ravel()
     size = (cells.weight * np.abs(cells.total - cells.hits)).ravel()
     bias = fold_bias(np.maximum(size - _CLEAR * deviation, 0), deviation).sum()
-    n, per_class = len(missing), 2 / len(cells.count)
     # One example that misses by 1 is added, lest a few perfect ones look certain.
-    square = per_class**2 * (math.fsum((missing**2).tolist()) + 1) / (n + 2)
-    return reaching_down(cells.mean_size(), float(bias), math.sqrt(square / n), level)
+    variance = (2 / len(cells.count)) ** 2 * (square + 1) / (n + 2)
+    return reaching_down(cells.mean_size(), float(bias), math.sqrt(variance / n), level)
 
 
 def reaching_down(
