@@ -28,13 +28,13 @@ StoreDir = Annotated[Path, typer.Argument(help="Store that a study was run in.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data", help="Where data sets lie [default: $CALIBENCH_DATA]."),
+    typer.Option("--data", help="Where data sets lie (default: $CALIBENCH_DATA)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 DatasetName = Annotated[str, typer.Argument(help="A name from `data list`.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Runs at a time [default: one per core; 1 on a GPU]."),
+    typer.Option(min=1, help="Runs at a time (default: one per core; 1 on a GPU)."),
 ]
 
 
@@ -135,7 +135,7 @@ def score(store: StoreDir) -> None:
 def report(
     store: StoreDir,
     out: Annotated[
-        Path | None, typer.Option(help="Page to write [default: DIR/report.html].")
+        Path | None, typer.Option(help="Page to write (default: DIR/report.html).")
     ] = None,
 ) -> None:
     """Write the report: a page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
@@ -201,7 +201,7 @@ def data_fetch(
     name: DatasetName,
     source: Annotated[
         str | None,
-        typer.Option("--from", help="Archive, folder or URL [default: its mirrors]."),
+        typer.Option("--from", help="Archive, folder or URL (default: its mirrors)."),
     ] = None,
     data: DataDir = None,
     *,
