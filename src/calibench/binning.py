@@ -230,7 +230,7 @@ def from_limbs(
     sums: Int64[np.ndarray, "limbs=2 *cells"],
 ) -> Float64[np.ndarray, "*cells"]:
     """The sums that `limb_sums` keeps as integers."""
-    return sums[0] / _LIMB + sums[1] / _LIMB**2
+    return np.asarray(sums[0] / _LIMB + sums[1] / _LIMB**2)
 
 
 def _edges(num_bins: int) -> Float64[np.ndarray, " edges"]:

@@ -1,0 +1,208 @@
+"""Numbers read off a metric state, and how far those from cells can be off.
+
+Equal-width numbers are exact. Equal-mass bins and the smooth error depend on more than
+the cells of 1 / 7,200 know; each comes with a bound on what that can change.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from calibench.binning import BinStats, from_limbs
+from calibench.errors import ParameterError
+from calibench.metrics import calibration_error
+from calibench.metrics.float_sums import total_of
+from calibench.metrics.smooth import (
+    KernelSums,
+    damped,
+    fixed_point,
+    integral_of_size,
+    series_of_moments,
+)
+from calibench.metrics.stream import NUM_CELLS, MetricState, check_bins, stats_of
+
+# The series of the cells ends where a kernel of this width has damped it to e^-79.
+SMALLEST_WIDTH = 4 / NUM_CELLS
+# The integral of |second derivative| of a standard Gaussian, 4 phi(1), over 8.
+_BEND = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi) / 8
+
+
+def results(state: MetricState, num_bins: int) -> dict[str, float]:
+    """`MetricState.result`."""
+    stats = state.bins(num_bins)
+    averages = Averages.of(state)
+    return {
+        "error_rate": averages.error_rate,
+        "nll": averages.nll,
+        "brier": averages.brier,
+        "mean_confidence": averages.confidence,
+        "confidence_gap": averages.gap,
+        "top_label_ece": float(calibration_error.mean_size(stats)),
+        "top_label_ece_equal_mass": equal_mass_error(state, num_bins)[0],
+        "max_calibration_error": float(calibration_error.largest_size(stats)),
+        "classwise_ece": state.class_bins(num_bins).mean_size(),
+        "overconfidence": float(calibration_error.mean_excess(stats)),
+        "underconfidence": float(calibration_error.mean_shortfall(stats)),
+        "debiased_l2": float(calibration_error.pair_products(stats)),
+        "smooth_ece": smooth_error(state)[0],
+    }
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Means over examples, and the mean squares that their intervals need."""
+
+    n: int
+    right: int
+    confidence: float
+    gap: float
+    square_gap: float
+    nll: float
+    square_nll: float
+    brier: float
+    square_brier: float
+    square_missing: float
+
+    @classmethod
+    def of(cls, state: MetricState) -> "Averages":
+        """The means of a state that has seen examples."""
+        sums = state.top.sum(axis=1)
+        n, right = int(sums[0]), int(sums[1])
+        half, square_half, missing = from_limbs(state.scores).tolist()
+        infinite = int(state.infinite) > 0
+        return cls(
+            n=n,
+            right=right,
+            confidence=float(from_limbs(sums[2:4])) / n,
+            gap=_gap_sum(sums) / n,
+            square_gap=float(from_limbs(sums[6:8])) / n,
+            nll=math.inf if infinite else total_of(state.losses[0]) / n,
+            square_nll=math.inf if infinite else total_of(state.losses[1]) / n,
+            brier=2 * half / n,
+            square_brier=4 * square_half / n,
+            square_missing=missing / n,
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """Share of examples that are right."""
+        return self.right / self.n
+
+    @property
+    def error_rate(self) -> float:
+        """Share of examples that are wrong."""
+        return (self.n - self.right) / self.n
+
+
+def equal_mass_bins(state: MetricState, num_bins: int) -> tuple[BinStats, float]:
+    """Equal-mass bins in which the examples of a cell stay together, and a bound.
+
+    The bound is on |error - error of `binning.equal_mass`| for every sum over bins of
+    |sum of gaps|, such as ECE: twice the mean over all examples of |gap|, counted in
+    those cells alone that a bin of `equal_mass` may end in. (Examples of other cells
+    are in the bin in which they would be, and an example that changes its bin moves
+    two bins by its gap.)
+
+    Raises:
+        ParameterError: There are no examples, or `num_bins` is below 1.
+    """
+    check_bins(state, 1, NUM_CELLS)
+    if num_bins < 1:
+        msg = f"num_bins must be at least 1, got {num_bins}."
+        raise ParameterError(msg)
+    occupied = np.flatnonzero(state.top[0])
+    sums = state.top[:, occupied]
+    n, upto = state.num_examples, np.cumsum(sums[0])
+    bins = (upto - sums[0]) * num_bins // n
+    starts = np.flatnonzero(np.diff(bins, prepend=-1))
+    upper = (occupied[np.append(starts[1:], len(occupied)) - 1] + 1) / NUM_CELLS
+    stats = stats_of(
+        np.add.reduceat(sums, starts, axis=1), np.concatenate([[0.0], upper])
+    )
+    split = sums[:, (upto - 1) * num_bins // n > bins].sum(axis=1)
+    # Right examples have the gap 1 - c, wrong ones c.
+    size = float(from_limbs(split[2:4])) - 2 * float(from_limbs(split[4:6]))
+    return stats, 2 * (size + int(split[1])) / n
+
+
+def equal_mass_error(state: MetricState, num_bins: int) -> tuple[float, float]:
+    """`top_label_ece` with equal-mass bins, and a bound on its error."""
+    stats, bound = equal_mass_bins(state, num_bins)
+    return float(calibration_error.mean_size(stats)), bound
+
+
+def smooth_error(state: MetricState) -> tuple[float, float]:
+    """`smooth_ece`, and a bound on its error.
+
+    Within a cell of width h examples are known by the sum of their gaps and its first
+    moment; what is left out of the kernel of width s is below h^2 / 8 times its second
+    derivative, whose integral is 0.97 / s^2. So the smoothed integral is off by at most
+    0.121 (h / s)^2 mean|gap|, and its fixed point by no more, since it falls with s.
+    Errors below 4 h are taken at s = 4 h and may be low by what they lack to 4 h.
+
+    Raises:
+        ParameterError: There are no examples.
+    """
+    check_bins(state, 1, NUM_CELLS)
+    sums = state.top.sum(axis=1)
+    n = state.num_examples
+    low = abs(_gap_sum(sums)) / n
+    wrong = float(from_limbs(sums[2:4])) - float(from_limbs(sums[4:6]))
+    high = (wrong + int(sums[1]) - float(from_limbs(sums[4:6]))) / n
+    kernel = CellSums.of(state)
+    value = fixed_point(kernel, max(low, SMALLEST_WIDTH), max(high, SMALLEST_WIDTH))
+    width = max(value, SMALLEST_WIDTH)
+    bound = _BEND * high / (width * NUM_CELLS) ** 2
+    return value, bound + width - value
+
+
+@dataclass(frozen=True, eq=False)
+class CellSums(KernelSums):
+    """Smoothed gaps, for any kernel width, from sums and first moments in cells."""
+
+    series: Float64[np.ndarray, " terms"] = field(default_factory=lambda: np.zeros(1))
+
+    @classmethod
+    def of(cls, state: MetricState) -> "CellSums":
+        """The series of a state."""
+        count, right = state.top[0], state.top[1]
+        total, total_right, square_gap = (
+            from_limbs(state.top[row : row + 2]) for row in (2, 4, 6)
+        )
+        middle = (np.arange(NUM_CELLS) + 0.5) / NUM_CELLS
+        gap = total - right
+        # c (c - a) = (c - a)^2 + a c - a, as a is 0 or 1.
+        moment = square_gap + total_right - right - middle * gap
+        series = series_of_moments([gap, moment]) / int(count.sum())
+        return cls(confidence=middle, gap=gap, series=series)
+
+    def error(self, width: float) -> float:
+        """The integral of the absolute smoothed gap."""
+        return float(integral_of_size(damped(self.series, width)))
+
+
+def confidence_quantile(state: MetricState, share: float) -> float:
+    """The confidence below which a share of the examples lies, to within a cell.
+
+    It is the mean confidence of the cell that holds the example of rank
+    ceil(share * n), so it is off by less than 1 / 7,200.
+
+    Raises:
+        ParameterError: There are no examples, or `share` is not in [0, 1].
+    """
+    check_bins(state, 1, NUM_CELLS)
+    if not 0 <= share <= 1:
+        msg = f"share must be in [0, 1], got {share}."
+        raise ParameterError(msg)
+    upto = np.cumsum(state.top[0])
+    rank = max(math.ceil(share * int(upto[-1])), 1)
+    cell = int(np.searchsorted(upto, rank))
+    return float(from_limbs(state.top[2:4, cell])) / int(state.top[0, cell])
+
+
+def _gap_sum(sums: Int64[np.ndarray, "rows=8"]) -> float:
+    """Sum of confidence minus number right, rounded once."""
+    high, low = sums[2:4].tolist()
+    return ((high << 30) + low - (int(sums[1]) << 60)) / 2**60
