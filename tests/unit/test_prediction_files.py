@@ -182,6 +182,15 @@ def test_an_archive_that_declares_more_than_it_holds(tmp_path):
         read_predictions(path)
 
 
+@pytest.mark.parametrize("declared", [2, 4])
+def test_an_archive_that_declares_a_row_more_or_less(tmp_path, declared):
+    header = {"descr": "<f8", "fortran_order": False, "shape": (declared, 2)}
+    content = npy(header, np.zeros((3, 2)).tobytes())
+    path = zipped(tmp_path / "a.npz", [("probs.npy", content), ("labels.npy", b"")])
+    with pytest.raises(DataError, match=rf"probs declares {16 * declared} bytes but"):
+        read_predictions(path)
+
+
 def test_an_archive_that_would_unfold_to_exhaust_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "calibench.lab.data.prediction_files._UNSUSPICIOUS_BYTES", 10**6

@@ -24,7 +24,7 @@ def smooth_ece(some: Predictions) -> float:
     The integral over t in [0, 1] of |mean_i K_s(t, c_i) (c_i - a_i)|, K_s the Gaussian
     of width s reflected at 0 and 1, for the one s at which the integral equals s.
     Reflection keeps the mass of every example at 1, those at exactly 0 or 1 included:
-    a kernel at an endpoint is twice as high and half as wide. (relplot 1.0 halves the
+    a kernel at an endpoint is twice as high and half as wide. (relplot halves the
     weight of the examples at an endpoint.)
 
     The kernel is written as its cosine series, so reflection is exact; what remains is

@@ -73,7 +73,7 @@ def _on_temperature(n: int, loss: float, temperature: float, lowest: float) -> s
         return f"No temperature is clearly better than 1 (best: {temperature:#.3g})."
     return (
         f"Dividing the logits by {temperature:#.3g} would lower the NLL from "
-        f"{loss:.4g} to {lowest:.4g} on these examples."
+        f"{loss:.3f} to {lowest:.3f} on these examples."
     )
 
 
