@@ -9,6 +9,7 @@ from calibench.lab.report.formats import (
     csv_table,
     json_numbers,
     latex_table,
+    metrics_csv,
     text_table,
 )
 from calibench.lab.report.results import ECE, TEMPERATURE, LossEntry, read_results
@@ -41,6 +42,17 @@ def test_csv_holds_the_numbers_in_full():
     keys = [quantity.key for quantity in QUANTITIES]
     assert len(set(keys)) == len(keys)
     assert set(keys) <= line.keys()
+
+
+def test_metrics_csv_has_every_stored_number(tmp_path):
+    results = read_results(write_store(tmp_path).path)
+    lines = fields(metrics_csv(results))
+    stored = [(run, r) for run in results.runs for r in run.rows.values()]
+    assert len(lines) == len(stored) > 0
+    for cells, (run, numbers) in zip(lines, stored, strict=True):
+        assert (cells["model"], cells["loss"]) == (run.model, run.loss)
+        for name, value in numbers.items():
+            assert cells[name] == ("" if value is None else str(value))
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@"])

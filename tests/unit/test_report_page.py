@@ -79,6 +79,7 @@ def test_what_is_written(written):
         "report_files/figure1.pdf",
         "report_files/table.csv",
         "report_files/table.tex",
+        "report_files/metrics.csv",
         "report_files/table.json",
     ]
     assert all(path.stat().st_size > 100 for path in report.files)
@@ -157,7 +158,7 @@ def test_every_figure_says_in_words_what_it_shows(page):
 
 
 def test_what_did_not_end_as_planned_is_told(page):
-    assert "Not every run ended as planned" in page
+    assert "Not every run has finished as planned" in page
     assert "seed 1 diverged after epoch 1 of 2: nan" in page
     assert "seed 1 failed after epoch 1 of 2: =cmd() is what failed" in page
     assert "resumed under other conditions: torch: 1 -&gt; 2" in page

@@ -19,6 +19,7 @@ from calibench.lab.report.wording import model_label
 
 _MARKERS_PER_CURVE = 5
 _COLUMNS = 3  # panels side by side in a file
+_WIDE = 12.0  # a logarithmic axis from here on has room for fewer ticks a decade
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,12 @@ def shared_limits(
     ]
     last = max((epoch for epoch, _ in every), default=1)
     kept = [height for epoch, height in every if epoch > last / 6] + marked or [0, 1]
-    low, high = min(kept), max(kept)
     if view.is_log:
-        limits = (low / 1.3, high * 1.15)
+        # A 0 has no place on the axis and is left out.
+        kept = [height for height in kept if height > 0] or [1.0]
+        limits = (min(kept) / 1.3, max(kept) * 1.15)
     else:
+        low, high = min(kept), max(kept)
         room = 0.06 * (high - low or 1)
         limits = (0.0 if low >= 0 else low - room, high + room)
     beyond = [height for _, height in every if height > limits[1]]
@@ -164,7 +167,9 @@ def draw_panel(
         _draw_curve(axes, curve, view.scale, styles[curve.loss], place)
     if view.is_log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = view.limits or (1, 10)
+        subs = (1, 2, 5) if high / low > _WIDE else (1, 1.5, 2, 3, 5, 7)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=99))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     if view.limits is not None:

@@ -20,6 +20,7 @@ _KEY = (
     "floor: 95th percentile of ECE by chance; ° marks what chance explains (p >= 0.05)."
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_KEYS = ("epoch", "split", "calibrator")  # what a stored row of metrics is of
 _FORMULA = ("=", "+", "-", "@")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -93,6 +94,19 @@ def csv_table(rows: Sequence[FinalRow]) -> str:
     writer.writerow([*head, *names, "notes"])
     for row in rows:
         writer.writerow([_safe(cell) for cell in _csv_cells(row)])
+    return buffer.getvalue()
+
+
+def metrics_csv(results: StudyResults) -> str:
+    """Return every metric of every epoch, a line for each split and calibrator."""
+    runs = [(run, key, row) for run in results.runs for key, row in run.rows.items()]
+    numbers = sorted({name for _, _, row in runs for name in row} - set(_KEYS))
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["model", "loss", "seed", *_KEYS, *numbers])
+    for run, key, row in runs:
+        cells = [run.model, run.loss, run.seed, *key, *map(row.get, numbers)]
+        writer.writerow([_safe(cell) for cell in cells])
     return buffer.getvalue()
 
 

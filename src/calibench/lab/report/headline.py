@@ -91,5 +91,12 @@ def _truth(
     ]
     if firsts[0] == firsts[1]:
         return f"{start} agrees on who comes first."
+    lowest = f"lowest for {_firsts(by_truth, labels)}."
+    leaders = {ranking.model: ranking.best for ranking in by_ece}
+    if not any(r.model in leaders and r.is_beaten(leaders[r.model]) for r in by_truth):
+        return (
+            f"{start} puts other losses first, though not by more than noise: it is "
+            f"{lowest}"
+        )
     clearly = "clearly " if all(ranking.is_clear for ranking in by_truth) else ""
-    return f"{start} disagrees: it is {clearly}lowest for {_firsts(by_truth, labels)}."
+    return f"{start} disagrees: it is {clearly}{lowest}"

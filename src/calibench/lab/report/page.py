@@ -14,7 +14,13 @@ from calibench.lab.report.ranking import Ranking
 from calibench.lab.report.results import ECE, LossEntry, StudyResults
 from calibench.lab.report.summary import FinalRow, standing
 from calibench.lab.report.verdict import Verdict, direction
-from calibench.lab.report.wording import decimal, model_label, model_list, unbroken
+from calibench.lab.report.wording import (
+    counted,
+    decimal,
+    model_label,
+    model_list,
+    unbroken,
+)
 
 _ARROWS = {
     "over": ("▲", "over-confident"),
@@ -146,19 +152,20 @@ def _groups(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _standings(results: StudyResults) -> list[dict[str, str]]:
-    """Return what is to be said of every run that did not end as planned."""
+    """Return what is to be said of the runs that did not end as planned."""
     told = []
     for run in results.runs:
-        notes = [note for note in [standing(run, results.epochs)] if note]
+        notes = [standing(run, results.epochs)] if run.outcome != "waiting" else []
         notes += [f"resumed under other conditions: {'; '.join(d)}" for d in run.drifts]
-        if notes:
-            told.append(
-                {
-                    "run_id": run.folder.run_id,
-                    "outcome": run.outcome if run.outcome != "finished" else "drifted",
-                    "text": "; ".join(notes),
-                }
-            )
+        if any(notes):
+            text = "; ".join(note for note in notes if note)
+            told.append({"run_id": run.folder.run_id, "text": text})
+    waiting = sum(run.outcome == "waiting" for run in results.runs)
+    if waiting:
+        verb = "has" if waiting == 1 else "have"
+        told.append(
+            {"run_id": "", "text": f"{counted(waiting, 'run')} {verb} not begun"}
+        )
     return told
 
 

@@ -54,11 +54,13 @@ def draw_pairs(
                 at, height, color=color, marker=marker, markersize=8,
                 markerfacecolor=face, markeredgewidth=1.8, linestyle="none",
             )  # fmt: skip
+        is_far_right = ece + true_error > limit
         axes.annotate(
             labels[pair.loss],
-            (min(ece, true_error), height),
-            xytext=(-2, 8),
+            ((max if is_far_right else min)(ece, true_error), height),
+            xytext=(2 if is_far_right else -2, 8),
             textcoords="offset points",
+            ha="right" if is_far_right else "left",
             color=MUTED,
         )
     axes.set(xlim=(0, limit), xlabel="error (%)", yticks=[])

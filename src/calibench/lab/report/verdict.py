@@ -84,7 +84,6 @@ def verdict(
         Finding("Against the truth", _truth(by_ece, ranked[TRUE_ERROR.key], labels)),
         Finding("How sure", _sureness(results, rows)),
         Finding("Not learned", _unlearned(unlearned, labels)),
-        Finding("Incomplete", _incomplete(rows, labels)),
     ]
     return Verdict(
         headline=headline(by_ece, labels, num_models=len(results.models)),
@@ -279,12 +278,4 @@ def _unlearned(rows: Sequence[FinalRow], labels: Labels) -> tuple[str, ...]:
         f"Not ranked: {_places(rows, labels)}. With an error of "
         f"{interval(errors[0], errors[-1])} they do little better than guessing, and "
         "answers that say nothing are calibrated all too easily.",
-    )
-
-
-def _incomplete(rows: Sequence[FinalRow], labels: Labels) -> tuple[str, ...]:
-    return tuple(
-        f"{model_label(row.model)}, {labels[row.loss.name]}: {'; '.join(row.notes)}."
-        for row in rows
-        if row.notes
     )

@@ -10,6 +10,7 @@ from calibench.lab.report.formats import (
     csv_table,
     json_numbers,
     latex_table,
+    metrics_csv,
     text_table,
 )
 from calibench.lab.report.judged import Judged, judged
@@ -82,6 +83,7 @@ def write_report(store_path: Path, out: Path) -> WrittenReport:
         "figure1.pdf": pdf,
         "table.csv": csv_table(rows).encode(),
         "table.tex": latex_table(rows, columns, labels).encode(),
+        "metrics.csv": metrics_csv(results).encode(),
         "table.json": json_numbers(
             results, rows, comparisons, content.verdict.headline
         ).encode(),
