@@ -45,9 +45,10 @@ def test_csv_holds_the_numbers_in_full():
 
 
 def test_metrics_csv_has_every_stored_number(tmp_path):
-    results = read_results(write_store(tmp_path).path)
+    write_store(tmp_path / "store", {}, models=("vgg16",))
+    results = read_results(tmp_path / "store")
     lines = fields(metrics_csv(results))
-    stored = [(run, r) for run in results.runs for r in run.rows.values()]
+    stored = [(run, one) for run in results.runs for one in run.rows.values()]
     assert len(lines) == len(stored) > 0
     for cells, (run, numbers) in zip(lines, stored, strict=True):
         assert (cells["model"], cells["loss"]) == (run.model, run.loss)

@@ -108,7 +108,7 @@ def test_the_numbers_shown_are_those_of_the_store(written, page):
 
 
 def test_json_says_what_the_page_says(written, page):
-    content = json.loads(written[1].files[5].read_text())
+    content = json.loads(written[1].files[-1].read_text())
     heading = re.search(r"<h1>(.*?)</h1>", page)[1]
     plain = html.unescape(heading).replace("\u00a0", " ").replace("\u2011", "-")
     assert plain == content["headline"]
