@@ -117,6 +117,22 @@ def test_a_late_epoch_is_never_cut_off():
     assert beyond is None
 
 
+def test_a_zero_does_not_upset_a_logarithmic_axis():
+    view = replace(VIEW, is_log=True)
+    of = one_panel([0.5, 0.0, 0.1])
+    limits, _ = shared_limits(of, view)
+    assert limits == pytest.approx((10 / 1.3, 50 * 1.15))
+    assert shared_limits(one_panel([0.0]), view)[0][0] > 0
+    with drawing():
+        made = curves_figure(
+            of,
+            replace(view, limits=limits),
+            loss_styles([entry("focal", "a")]),
+            {"a": "a"},
+        )
+        assert svg_bytes(made)
+
+
 def test_an_axis_of_signed_numbers_reaches_below_0():
     limits, _ = shared_limits(one_panel([0.0, -0.1, 0.2]), VIEW)
     assert limits[0] < -10
