@@ -1,0 +1,175 @@
+"""The panel of `evaluate` for a metric state, with what a state can know."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from calibench.binning import BinStats, from_limbs
+from calibench.metrics import intervals
+from calibench.metrics.calibration_error import mean_size
+from calibench.metrics.definitions import Definition, definitions
+from calibench.metrics.evaluation import OF_BINS
+from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
+from calibench.metrics.intervals import FEWEST_FOR_A_MEAN, Interval
+from calibench.metrics.measurement import (
+    Evaluation,
+    Measurement,
+    TemperatureDiagnosis,
+)
+from calibench.metrics.stream import NUM_CELLS, MetricState
+from calibench.metrics.stream_results import (
+    Averages,
+    equal_mass_bins,
+    results,
+    smooth_error,
+)
+from calibench.metrics.verdict import verdict_on
+
+Found: TypeAlias = dict[str, tuple[Interval | None, NoiseFloor | None]]
+
+# Numbers drawn at a time.
+_BLOCK = 2**20
+_NO_TEMPERATURE = (
+    "a temperature needs more than one pass; fit one on a part that fits in memory"
+)
+
+
+def evaluate_state(
+    state: MetricState,
+    *,
+    num_bins: int = 15,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Evaluation:
+    """Measure calibration from a metric state: `evaluate` for any number of examples.
+
+    Values are those of `MetricState.result`; the definitions of the two that come from
+    cells state their bounds. Intervals are those of `evaluate`, but the smooth error
+    has none, and floors of binned numbers redraw how many examples of each cell are
+    right (a binomial at the cell's mean confidence, whose variance is too large by less
+    than 1 / 7,200^2 an example). There is no floor of `classwise_ece` and `smooth_ece`,
+    and no temperature: they need the examples.
+
+    Raises:
+        ParameterError: There are no examples, `num_bins` does not divide the number of
+            cells, or `replicates` is below 1.
+
+    Example:
+        >>> from calibench.predictions import Predictions
+        >>> some = MetricState.of(Predictions.from_probs([[0.75, 0.25]], [0]))
+        >>> evaluate_state(some, replicates=9).measurements["top_label_ece"].value
+        0.25
+    """
+    check_replicates(replicates)
+    values = results(state, num_bins) | {"accuracy": Averages.of(state).accuracy}
+    measured = _averages(state, num_bins, level)
+    stats = state.bins(num_bins)
+    mass, bound = equal_mass_bins(state, num_bins)
+    redrawn, redrawn_mass = redrawn_stats(state, [stats, mass], replicates, seed)
+    for name, (functional, interval) in OF_BINS.items():
+        floor = floor_of(functional(redrawn), values[name])
+        measured[name] = (interval(stats, level), floor)
+    name = "top_label_ece_equal_mass"
+    measured[name] = (
+        intervals.of_mean_size(mass, level),
+        floor_of(mean_size(redrawn_mass), values[name]),
+    )
+    bounds = {name: bound, "smooth_ece": smooth_error(state)[1]}
+    measurements = {
+        name: Measurement(
+            values[name],
+            *measured[name],
+            _defined(name, each, measured[name][0], bounds.get(name)),
+        )
+        for name, each in definitions(num_bins).items()
+    }
+    temperature = TemperatureDiagnosis(None, None, _NO_TEMPERATURE)
+    return Evaluation(
+        n=state.num_examples,
+        num_classes=state.num_classes,
+        level=level,
+        replicates=replicates,
+        measurements=measurements,
+        temperature=temperature,
+        verdict=verdict_on(state.num_examples, measurements, temperature),
+    )
+
+
+def redrawn_stats(
+    state: MetricState, summaries: list[BinStats], replicates: int, seed: int
+) -> list[BinStats]:
+    """Summaries of redrawn correctness, for bins that are made of whole cells."""
+    sums = state.top[:, state.top[0] > 0]
+    count, upto = sums[0], np.cumsum(sums[0])
+    mean = np.minimum(from_limbs(sums[2:4]) / count, 1.0)
+    right = np.concatenate(list(_drawn(count, mean, replicates, seed)))
+    # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
+    square = from_limbs(sums[6:8]) + 2 * from_limbs(sums[4:6]) - sums[1]
+    saved = right * (1 - 2 * mean)
+    redrawn = []
+    for stats in summaries:
+        ends = np.cumsum(stats.count)[:-1]
+        starts = np.concatenate([[0], np.searchsorted(upto, ends) + 1])
+        total = np.add.reduceat(square, starts)
+        total = total + np.add.reduceat(saved, starts, axis=1)
+        accuracy = np.add.reduceat(right, starts, axis=1) / stats.count
+        redrawn.append(
+            replace(stats, accuracy=accuracy, squared_gap=total / stats.count)
+        )
+    return redrawn
+
+
+def _drawn(
+    count: np.ndarray, mean: np.ndarray, replicates: int, seed: int
+) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    per_block = max(1, _BLOCK // len(count))
+    for start in range(0, replicates, per_block):
+        rows = min(per_block, replicates - start)
+        yield rng.binomial(count, mean, (rows, len(count)))
+
+
+def _averages(state: MetricState, num_bins: int, level: float) -> Found:
+    averages = Averages.of(state)
+    n = averages.n
+    cells = state.class_bins(num_bins)
+    missing = averages.square_missing * n
+    return {
+        "accuracy": (intervals.of_share(averages.right, n, level), None),
+        "nll": (_of_mean(averages.nll, averages.square_nll, n, level), None),
+        "brier": (_of_mean(averages.brier, averages.square_brier, n, level), None),
+        "confidence_gap": (
+            _of_mean(averages.gap, averages.square_gap, n, level),
+            None,
+        ),
+        "classwise_ece": (intervals.of_class_sums(cells, n, missing, level), None),
+        "smooth_ece": (None, None),
+    }
+
+
+def _of_mean(mean: float, square: float, n: int, level: float) -> Interval | None:
+    """`intervals.of_mean` from the mean and the mean square."""
+    if n < FEWEST_FOR_A_MEAN or not math.isfinite(square):
+        return None
+    variance = max(square - mean**2, 0.0) * n / (n - 1)
+    half = intervals.quantile(level) * math.sqrt(variance / n)
+    return mean - half, mean + half
+
+
+def _defined(
+    name: str, definition: Definition, interval: Interval | None, bound: float | None
+) -> Definition:
+    if bound is not None:
+        rule = f"{definition.edges}; from cells of 1 / {NUM_CELLS}, within {bound:.1e}"
+        definition = replace(definition, edges=rule)
+    if interval is not None:
+        return definition
+    if name == "smooth_ece":
+        return definition.without_interval("it needs the examples, not their cells")
+    if name == "nll":
+        return definition.without_interval("too few examples, or an infinite loss")
+    return definition.without_interval(f"fewer than {FEWEST_FOR_A_MEAN} examples")

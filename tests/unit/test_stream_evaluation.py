@@ -1,0 +1,87 @@
+"""The panel from a state beside the panel from the examples."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from calibench import metrics
+from calibench.errors import ParameterError
+from calibench.metrics.stream import MetricState
+from calibench.metrics.stream_evaluation import evaluate_state
+from calibench.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def some():
+    rng = np.random.default_rng(0)
+    logits = 1.5 * rng.standard_normal((800, 4))
+    labels = np.array([rng.choice(4, p=p) for p in _softmax(0.7 * logits)])
+    return Predictions.from_logits(logits, labels)
+
+
+def _softmax(logits):
+    weights = np.exp(logits)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_values_intervals_and_floors_are_those_of_memory(some):
+    expected = metrics.evaluate(some, replicates=400)
+    found = evaluate_state(MetricState.of(some), replicates=400)
+    assert found.n == expected.n
+    assert list(found.measurements) == list(expected.measurements)
+    for name, there in expected.measurements.items():
+        here = found.measurements[name]
+        loose = name in ("top_label_ece_equal_mass", "smooth_ece")
+        assert here.value == pytest.approx(there.value, abs=5e-3 if loose else 1e-14)
+        if name != "smooth_ece":
+            close = pytest.approx(there.interval, abs=5e-3 if loose else 1e-12)
+            assert here.interval == close
+        if name not in ("classwise_ece", "smooth_ece") and there.floor:
+            # Other random numbers: means of 400 replicates differ by their noise.
+            assert here.floor.mean == pytest.approx(
+                there.floor.mean, rel=0.08, abs=2e-4
+            )
+            assert here.floor.p95 == pytest.approx(there.floor.p95, rel=0.12, abs=2e-4)
+            assert here.floor.p_value == pytest.approx(there.floor.p_value, abs=0.1)
+
+
+def test_what_a_state_cannot_know_is_said(some):
+    found = evaluate_state(MetricState.of(some), replicates=99).to_dict()
+    smooth = found["metrics"]["smooth_ece"]
+    assert (smooth["interval"], smooth["floor"]) == (None, None)
+    assert "needs the examples" in smooth["definition"]["interval"]
+    assert "within" in smooth["definition"]["edges"]
+    assert (
+        "within" in found["metrics"]["top_label_ece_equal_mass"]["definition"]["edges"]
+    )
+    assert found["temperature"]["value"] is None
+    assert "more than one pass" in found["temperature"]["reason"]
+    assert found["verdict"].startswith("Over-confident by")
+
+
+def test_a_calibrated_model_is_not_blamed():
+    # 0.75 and three in four right: every replicate's gap is at least as large.
+    rows = Predictions.from_probs([[0.75, 0.25]] * 40, [0, 0, 0, 1] * 10)
+    floor = evaluate_state(MetricState.of(rows)).measurements["top_label_ece"].floor
+    assert floor.p_value == 1
+    # E|Binomial(40, 3/4) / 40 - 3/4| from its 41 probabilities.
+    chances = [math.comb(40, k) * 0.75**k * 0.25 ** (40 - k) for k in range(41)]
+    mean = sum(p * abs(k / 40 - 0.75) for k, p in enumerate(chances))
+    assert floor.mean == pytest.approx(mean, rel=0.08)
+
+
+def test_one_example_and_an_infinite_loss_make_valid_json():
+    one = Predictions.from_probs([[1.0, 0.0]], [1])
+    found = evaluate_state(MetricState.of(one), replicates=9)
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert json.loads(text)["nll"] is None
+    assert found.measurements["brier"].interval is None
+    assert "fewer than 30" in found.measurements["brier"].definition.interval
+    assert "infinite" in found.measurements["nll"].definition.interval
+
+
+def test_no_replicates_are_refused(some):
+    with pytest.raises(ParameterError, match="replicates must be at least 1"):
+        evaluate_state(MetricState.of(some), replicates=0)
