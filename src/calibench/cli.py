@@ -9,11 +9,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from calibench.calibrate_cli import calibrate_app
 from calibench.errors import CalibenchError
 
-# Heavy imports (torch, duckdb, matplotlib) wait inside the commands that need them,
-# so that --help and completion answer at once.
-
+# Heavy imports wait inside the commands that need them, so that --help is quick.
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +21,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="List, fetch and check data sets.")
+app.add_typer(calibrate_app, name="calibrate", help="Fit and apply calibrators.")
 
 StudyFile = Annotated[Path, typer.Argument(help="Study to read, in TOML.")]
 StoreDir = Annotated[Path, typer.Argument(help="Store that a study was run in.")]

@@ -1,7 +1,30 @@
 """Calibrators: fitted on held-out predictions, applied to logits."""
 
+from calibench.posthoc.calibrator import Calibrator
+from calibench.posthoc.dirichlet import Dirichlet
+from calibench.posthoc.files import load, save
+from calibench.posthoc.fitting_set import FittingSet
+from calibench.posthoc.focal_link import FocalLink
+from calibench.posthoc.histogram_binning import HistogramBinning
+from calibench.posthoc.isotonic import Isotonic, OrderPreservingIsotonic
+from calibench.posthoc.matrix_scaling import MatrixScaling
+from calibench.posthoc.menu import CALIBRATORS, fit
 from calibench.posthoc.temperature import Temperature
+from calibench.posthoc.vector_scaling import VectorScaling
 
-CALIBRATORS = {"temperature": Temperature}
-
-__all__ = ["CALIBRATORS", "Temperature"]
+__all__ = [
+    "CALIBRATORS",
+    "Calibrator",
+    "Dirichlet",
+    "FittingSet",
+    "FocalLink",
+    "HistogramBinning",
+    "Isotonic",
+    "MatrixScaling",
+    "OrderPreservingIsotonic",
+    "Temperature",
+    "VectorScaling",
+    "fit",
+    "load",
+    "save",
+]

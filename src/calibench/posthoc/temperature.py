@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.errors import FitError, LeakageError, ParameterError
-from calibench.predictions import Predictions
+from calibench.errors import FitError, ParameterError
+from calibench.posthoc.calibrator import Calibrator
+from calibench.posthoc.fitting_set import FittingSet
+from calibench.posthoc.parameters import number
+from calibench.predictions import Matrix, Predictions
 
 # The inverse temperature is sought within a factor of e^200 of the scale of the logits;
 # no data set of float64 logits has its optimum beyond, short of having none.
@@ -18,7 +21,7 @@ _TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True)
-class Temperature:
+class Temperature(Calibrator):
     """Divides logits by a positive constant; never changes the predicted class.
 
     Attributes:
@@ -30,6 +33,10 @@ class Temperature:
     """
 
     value: float
+
+    method: ClassVar = "temperature"
+    keeps_predicted: ClassVar = True
+    parameters: ClassVar = {"value": number}
 
     def __post_init__(self) -> None:
         if not 0 < self.value < math.inf:
@@ -55,32 +62,15 @@ class Temperature:
         Source:
             Guo et al. 2017, section 4.2.
         """
-        if predictions.split == "test":
-            msg = (
-                "temperature: nothing is fitted on the test split, because it judges "
-                "the fit. Give the calibration split."
-            )
-            raise LeakageError(msg)
-        return cls(optimal_temperature(predictions))
+        fitted_on = FittingSet.of(predictions, cls.method)
+        return cls(optimal_temperature(predictions), fitted_on=fitted_on)
 
     def __call__(self, logits: Any) -> Any:  # noqa: ANN401 - a numpy array or torch tensor
         """Divide logits by the temperature: an array in, the same kind of array out."""
         return logits / self.value
 
-    def apply(self, predictions: Predictions) -> Predictions:
-        """Scale predictions; kind, labels and split stay.
-
-        Of probabilities it scales the logarithms and normalizes again.
-        """
-        scaled = Predictions(
-            predictions.labels,
-            "logits",
-            predictions.logits / self.value,
-            predictions.split,
-        )
-        if predictions.kind == "logits":
-            return scaled
-        return Predictions(predictions.labels, "probs", scaled.probs, predictions.split)
+    def _calibrated(self, predictions: Predictions) -> Matrix:
+        return predictions.logits / self.value
 
 
 def optimal_temperature(predictions: Predictions) -> float:

@@ -1,0 +1,61 @@
+"""Write predictions to files that `read_predictions` reads back to the bit."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from calibench.errors import ParameterError
+from calibench.lab.durable import replacing
+from calibench.predictions import Predictions
+
+
+def write_predictions(some: Predictions, path: Path | str) -> None:
+    """Write predictions and labels as `.npz` or `.csv`, by the suffix.
+
+    The file takes the place of another of its name once it is complete and on disk.
+
+    Raises:
+        ParameterError: The suffix is another.
+        OSError: The disk is full, a permission is missing, ...
+    """
+    path = Path(path)
+    require_writable(path)
+    with replacing(path) as file:
+        WRITERS[path.suffix.lower()](some, file)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file name whose suffix names no format that is written.
+
+    Raises:
+        ParameterError: It does not.
+    """
+    if path.suffix.lower() not in WRITERS:
+        suffix, known = path.suffix or "no suffix", " or ".join(WRITERS)
+        msg = f"{path}: cannot write {suffix!r}; give a name that ends in {known}."
+        raise ParameterError(msg)
+
+
+def _write_npz(some: Predictions, file: BinaryIO) -> None:
+    arrays: dict[str, Any] = {some.kind: some.values, "labels": some.labels}
+    np.savez(file, **arrays)
+
+
+def _write_csv(some: Predictions, file: BinaryIO) -> None:
+    prefix = some.kind.removesuffix("s")
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", *(f"{prefix}_{k}" for k in range(some.num_classes))])
+    for label, row in zip(some.labels.tolist(), some.values, strict=True):
+        # repr of a float, which csv uses, reads back to the same bits.
+        writer.writerow([label, *row.tolist()])
+    text.flush()
+    text.detach()
+
+
+Writer: TypeAlias = Callable[[Predictions, BinaryIO], None]
+WRITERS: dict[str, Writer] = {".npz": _write_npz, ".csv": _write_csv}

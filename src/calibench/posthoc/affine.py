@@ -1,0 +1,163 @@
+"""Fit an affine map of the classes' logits by penalized NLL."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibench.errors import DataError, FitError
+from calibench.posthoc.newton import Local, Parameters, minimize
+from calibench.posthoc.temperature import optimal_temperature
+from calibench.predictions import Labels, Matrix, Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class AffineNLL:
+    """Mean NLL of softmax(W x + b), plus a quadratic penalty.
+
+    Parameters are rows (w_k, b_k) where W is diagonal, else (W_k1, ..., W_kK, b_k).
+
+    Attributes:
+        inputs: x, one row per example.
+        labels: The classes.
+        penalty: What the square of each parameter costs, in the shape of parameters.
+    """
+
+    inputs: Matrix
+    labels: Labels
+    penalty: Parameters
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether each logit depends on its own input only."""
+        return self.penalty.shape[1] == 2
+
+    def forward(self, point: Parameters) -> Matrix:
+        """Return W x + b."""
+        return affine_map(self.inputs, point[:, :-1], point[:, -1])
+
+    def value(self, point: Parameters) -> float:
+        log_probs = _log_softmax(self.forward(point))
+        return self._nll(log_probs) + float((self.penalty * point**2).sum())
+
+    def at(self, point: Parameters) -> Local:
+        log_probs = _log_softmax(self.forward(point))
+        probs = np.exp(log_probs)
+        excess = probs.copy()
+        excess[np.arange(len(excess)), self.labels] -= 1
+
+        def curvature(direction: Parameters) -> Parameters:
+            moved = self.forward(direction)
+            mean = np.einsum("ek,ek->e", probs, moved)
+            bend = self._adjoint(probs * (moved - mean[:, None]))
+            return bend + 2 * self.penalty * direction
+
+        return Local(
+            value=self._nll(log_probs) + float((self.penalty * point**2).sum()),
+            gradient=self._adjoint(excess) + 2 * self.penalty * point,
+            curvature=curvature,
+        )
+
+    def reach(self, step: Parameters) -> float:
+        return float(np.ptp(self.forward(step), axis=1).max())
+
+    def _nll(self, log_probs: Matrix) -> float:
+        return float(-log_probs[np.arange(len(log_probs)), self.labels].mean())
+
+    def _adjoint(self, change: Matrix) -> Parameters:
+        if self.is_diagonal:
+            weights = np.einsum("ek,ek->k", change, self.inputs)[:, None]
+        else:
+            weights = change.T @ self.inputs
+        return np.hstack([weights, change.sum(axis=0)[:, None]]) / len(change)
+
+
+def affine_map(inputs: Matrix, weights: np.ndarray, intercepts: np.ndarray) -> Matrix:
+    """Return W x + b for every row x; weights of one column are a diagonal W."""
+    if weights.shape[1] == 1:
+        return inputs * weights[:, 0] + intercepts
+    return inputs @ weights.T + intercepts
+
+
+def fit_affine(
+    inputs: Matrix, predictions: Predictions, penalty: Parameters, method: str
+) -> Parameters:
+    """Find the affine map of the inputs with the lowest penalized NLL.
+
+    It starts from the best temperature, which is in the family and free of penalty,
+    so that the NLL never ends above that of the temperature, nor of the identity.
+
+    Args:
+        inputs: Logits or log-probabilities of the predictions, finite.
+        predictions: With the labels.
+        penalty: As of `AffineNLL`.
+        method: Whose fit this is, for errors.
+
+    Raises:
+        FitError: A class has no example, or there is no minimum.
+    """
+    _refuse_absent_classes(predictions, method)
+    scale, start = _scale_and_start(predictions, method)
+    columns = np.full(penalty.shape[1], scale)
+    columns[-1] = 1.0
+    objective = AffineNLL(inputs * scale, predictions.labels, penalty * columns**2)
+    point = np.zeros_like(penalty)
+    own = np.zeros(len(point), int) if objective.is_diagonal else np.arange(len(point))
+    point[np.arange(len(point)), own] = start
+    try:
+        return minimize(objective, point) * columns
+    except FitError as error:
+        msg = (
+            f"{method} has no finite optimum on these "
+            f"{predictions.num_examples:,} predictions: {error} Fit on more examples, "
+            "penalize more, or take fewer parameters (temperature)."
+        )
+        raise FitError(msg) from error
+
+
+def finite_logits(predictions: Predictions, method: str) -> Matrix:
+    """Return the logits, which a weighted sum needs to be finite.
+
+    Raises:
+        DataError: A probability was given as 0.
+    """
+    finite = np.isfinite(predictions.logits).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        msg = (
+            f"{method} needs logarithms of probabilities, and row {row} (counted from "
+            "0) has a probability of 0. Give logits; or take temperature, histogram "
+            "binning or isotonic, which accept 0."
+        )
+        raise DataError(msg)
+    return predictions.logits
+
+
+def _scale_and_start(predictions: Predictions, method: str) -> tuple[float, float]:
+    logits = predictions.logits - predictions.logits.max(axis=1, keepdims=True)
+    of_labels = logits[np.arange(len(logits)), predictions.labels].mean()
+    if of_labels <= logits.mean() < 0:
+        # The best inverse temperature is 0, which is in the family too.
+        return float(-1 / logits.mean()), 0.0
+    try:
+        return 1 / optimal_temperature(predictions), 1.0
+    except FitError as error:
+        msg = f"{method} has no finite optimum, because {error}"
+        raise FitError(msg) from error
+
+
+def _refuse_absent_classes(predictions: Predictions, method: str) -> None:
+    counts = np.bincount(predictions.labels, minlength=predictions.num_classes)
+    absent = np.flatnonzero(counts == 0)
+    if len(absent):
+        msg = (
+            f"{method} needs examples of every class, and {len(absent)} of "
+            f"{len(counts)} have none (the first is class {absent[0]}): the NLL falls "
+            "for ever as their probability goes to 0. Fit on more examples, or take "
+            "fewer parameters (temperature)."
+        )
+        raise FitError(msg)
+
+
+def _log_softmax(logits: Matrix) -> Matrix:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
