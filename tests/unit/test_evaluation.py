@@ -184,6 +184,14 @@ def test_one_example_is_measured_without_pretending():
     assert "every label has the largest logit" in found.temperature.reason
 
 
+def test_a_redrawn_smooth_error_may_tie():
+    # Three wrong at .75 score .75, and one replicate in 4^3 = 64 does so as well.
+    some = Predictions.from_probs([[0.75, 0.25]] * 3, [1] * 3)
+    floor = metrics.evaluate(some, replicates=999).measurements["smooth_ece"].floor
+    assert floor.p_value == pytest.approx(1 / 64, abs=0.012)
+    assert floor.p_value > 0.004
+
+
 def test_an_infinite_loss_is_null_with_a_reason():
     some = Predictions.from_probs([[1.0, 0.0]] * 40, [0] * 39 + [1])
     found = metrics.evaluate(some, replicates=9)

@@ -8,10 +8,17 @@ from scipy import integrate, stats
 
 from calibench.binning import equal_mass, equal_width, summarize
 from calibench.metrics import intervals
-from calibench.metrics.smooth_interval import _variance
+from calibench.metrics.smooth import smooth_ece
+from calibench.metrics.smooth_interval import _variance, of_smooth_error
+from calibench.predictions import Predictions
 from reference import smooth_error
 
 LEVEL = 0.95
+
+
+def binary(confidence, correct):
+    probs = np.stack([confidence, 1 - confidence], axis=1)
+    return Predictions.from_probs(probs, np.where(correct, 0, 1))
 
 
 def test_wilson():
@@ -109,6 +116,25 @@ def test_intervals_of_bins_cover_the_population(power, scheme):
         assert count / trials >= 0.95 - 0.038, name
     # The debiased one is to be exact, not only safe: an interval of everything fails.
     assert covered["pair_products"] / trials <= 0.995
+
+
+def test_the_interval_of_the_smooth_error_covers():
+    rng = np.random.default_rng(10)
+    trials, at_zero, covered = 60, 0, 0
+    for _ in range(trials):
+        # Calibrated: the error is 0, which a value above it must not exclude.
+        confidence = rng.uniform(0.5, 1, 400)
+        correct = rng.random(400) < confidence
+        some = binary(confidence, correct)
+        at_zero += of_smooth_error(some, smooth_ece(some), LEVEL)[0] == 0
+        # Right with half the odds: every gap has one sign, so the error is its mean,
+        # the integral of c - c / (2 - c) from 1/2 to 1, times 2.
+        correct = rng.random(400) < confidence / (2 - confidence)
+        some = binary(confidence, correct)
+        lo, hi = of_smooth_error(some, smooth_ece(some), LEVEL)
+        covered += lo <= 2 * (0.375 + 0.5 - 2 * math.log(1.5)) <= hi
+    assert at_zero >= 0.9 * trials
+    assert covered >= 0.88 * trials
 
 
 def test_the_interval_of_the_maximum_covers():
