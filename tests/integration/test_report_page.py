@@ -78,6 +78,15 @@ def test_the_page_fits_its_window(opened):
     assert wide <= window
 
 
+def test_the_page_fits_a_sheet_of_paper(opened):
+    page, _, _ = opened
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 within its margins
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+
+
 def test_every_figure_is_drawn_at_a_readable_size(opened):
     page, _, _ = opened
     sizes = page.evaluate(

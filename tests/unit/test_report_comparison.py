@@ -130,6 +130,24 @@ def test_equal_losses_are_not_told_apart():
     assert found.p_value == 1.0
 
 
+def test_two_calibrated_models_are_seldom_told_apart():
+    # Each sees half of what decides the label, and is calibrated for what it sees.
+    generator = np.random.default_rng(5)
+    others = generator.normal(0, 1.5, (200, 1))
+    false_alarms = 0
+    for _ in range(60):
+        half, rest = generator.normal(0, 1.5, (2, 400))
+        labels = (generator.random(400) > 1 / (1 + np.exp(-(half + rest)))).astype(int)
+        terms = []
+        for seen in (half, rest):
+            chance = (1 / (1 + np.exp(-(seen + others)))).mean(axis=0)
+            probs = np.stack([chance, 1 - chance], axis=1)
+            terms.append(ece_terms(Predictions.from_probs(probs, labels)))
+        (found,) = compare(fake("m", "a", 0, *terms[0]), fake("m", "b", 0, *terms[1]))
+        false_alarms += found.is_told_apart
+    assert false_alarms <= 3
+
+
 def test_holm_by_hand():
     # Sorted .01 .02 .04: times 3, 2, 1 gives .03 .04 .04, in the order given.
     assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])

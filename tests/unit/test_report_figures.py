@@ -155,9 +155,11 @@ def test_losses_are_told_apart_without_color():
 
 def test_drawing_leaves_no_trace(monkeypatch):
     monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9.0)
+    monkeypatch.setitem(mpl.rcParams, "axes.xmargin", 0.4)
     before = dict(mpl.rcParams)
     with drawing():
         assert mpl.rcParams["lines.linewidth"] == 1.8
+        assert mpl.rcParams["axes.xmargin"] == 0.05
     assert dict(mpl.rcParams) == before
 
 
