@@ -135,7 +135,9 @@ def finite_logits(predictions: Predictions, method: str) -> Matrix:
 def _scale_and_start(predictions: Predictions, method: str) -> tuple[float, float]:
     logits = predictions.logits - predictions.logits.max(axis=1, keepdims=True)
     of_labels = logits[np.arange(len(logits)), predictions.labels].mean()
-    if of_labels <= logits.mean() < 0:
+    if not logits.any():
+        return 1.0, 0.0
+    if of_labels <= logits.mean():
         # The best inverse temperature is 0, which is in the family too.
         return float(-1 / logits.mean()), 0.0
     try:

@@ -32,7 +32,7 @@ class Dirichlet(Calibrator):
         [[0.5625, 0.0625]]
     """
 
-    weights: Float64[np.ndarray, "classes classes"]
+    weights: Float64[np.ndarray, "rows columns"]
     intercepts: Float64[np.ndarray, " classes"]
 
     method: ClassVar = "dirichlet"

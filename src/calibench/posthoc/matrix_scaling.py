@@ -35,7 +35,7 @@ class MatrixScaling(Calibrator):
         [[3.0, 1.0]]
     """
 
-    weights: Float64[np.ndarray, "classes classes"]
+    weights: Float64[np.ndarray, "rows columns"]
     intercepts: Float64[np.ndarray, " classes"]
 
     method: ClassVar = "matrix_scaling"

@@ -30,7 +30,7 @@ class VectorScaling(Calibrator):
         [[2.5, 5.5]]
     """
 
-    weights: Float64[np.ndarray, " classes"]
+    weights: Float64[np.ndarray, " inputs"]
     intercepts: Float64[np.ndarray, " classes"]
 
     method: ClassVar = "vector_scaling"
