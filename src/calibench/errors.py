@@ -1,10 +1,10 @@
-"""The errors a caller may want to catch, each with the exit code of the command line."""
+"""The errors a caller may want to catch, each with the command line's exit code."""
 
 from typing import ClassVar
 
 
 class CalibenchError(Exception):
-    """Base of every error raised on purpose: what was asked, what is wrong, the remedy."""
+    """Base of errors raised on purpose: what was asked, what is wrong, the remedy."""
 
     exit_code: ClassVar[int] = 1
 
@@ -19,6 +19,19 @@ class DataError(CalibenchError, ValueError):
     """Predictions, labels, images or a file of them are not valid."""
 
     exit_code = 3
+
+
+class RowError(DataError):
+    """A row of an array is not valid; who reads a file in parts can say which row."""
+
+    def __init__(self, before: str, row: int, after: str) -> None:
+        """Put the number of the row between the halves of a message."""
+        super().__init__(f"{before}row {row}{after}")
+        self.before, self.row, self.after = before, row, after
+
+    def moved(self, by: int) -> "RowError":
+        """The same error for rows counted from further ahead."""
+        return RowError(self.before, self.row + by, self.after)
 
 
 class FitError(CalibenchError, RuntimeError):

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.errors import DataError, ParameterError
+from calibench.errors import DataError, ParameterError, RowError
 
 # Numpy arrays, torch tensors (recognized by their methods: torch is never imported)
 # and nested lists.
@@ -197,13 +197,14 @@ def _refuse_rows(
     rows = np.any(bad, axis=1, keepdims=False)
     row = int(np.argmax(rows))
     column = int(np.argmax(bad[row]))
-    place = f"row {row}" if values.shape[1] == 1 else f"row {row}, column {column}"
+    place = "" if values.shape[1] == 1 else f", column {column}"
     count = int(rows.sum())
-    msg = (
-        f"{name}: {values[row, column]!s} in {place} (counted from 0) {complaint}; "
+    after = (
+        f"{place} (counted from 0) {complaint}; "
         f"{count:,} of {len(rows):,} rows are refused for this. {remedy}"
     )
-    raise DataError(msg)
+    before = f"{name}: {values[row, column]!s} in "
+    raise RowError(before, row, after)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -2,19 +2,23 @@
 
 import csv
 import errno
+import io
 import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 
 from calibench.errors import DataError, ResourceError
 from calibench.predictions import Predictions
 from calibench.validation import member
+
+# What `open` returns, and what a zip archive does.
+Stream: TypeAlias = IO[bytes] | io.BufferedIOBase
 
 KINDS = ("logits", "probs")
 _COLUMN_PREFIX = {"logits": "logit_", "probs": "prob_"}
@@ -25,7 +29,7 @@ _LARGEST_EXPANSION = 100
 _UNSUSPICIOUS_BYTES = 2**28
 
 # What zipfile, zlib and numpy's header parser raise on damaged input.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, KeyError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, KeyError)
 
 
 def read_predictions(path: Path | str, *, kind: str | None = None) -> Predictions:
@@ -56,7 +60,7 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         msg = f"{path}: cannot read {suffix!r}; give one of {known}."
         raise DataError(msg)
     try:
-        _refuse_absent(path)
+        refuse_absent(path)
         return reader(path, kind)
     except DataError as error:
         msg = f"{path}: {error}"
@@ -66,7 +70,8 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         raise ResourceError(msg) from error
 
 
-def _refuse_absent(path: Path) -> None:
+def refuse_absent(path: Path) -> None:
+    """Refuse a path at which there is no file with contents."""
     if path.is_dir():
         msg = "is a folder, not a file."
         raise DataError(msg)
@@ -81,12 +86,12 @@ def _refuse_absent(path: Path) -> None:
 def _read_npz(path: Path, kind: str | None) -> Predictions:
     try:
         with zipfile.ZipFile(path) as archive:
-            chosen = _choose_array(archive.namelist(), kind)
+            chosen = choose_array(archive.namelist(), kind)
             values = _read_array(archive, chosen)
             labels = _read_array(archive, "labels")
     except DataError:
         raise
-    except (*_DAMAGE, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         # A damaged directory of the archive sends the reader to impossible places.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
@@ -95,12 +100,13 @@ def _read_npz(path: Path, kind: str | None) -> Predictions:
     return _build(chosen, values, labels)
 
 
-def _choose_array(names: list[str], kind: str | None) -> str:
+def choose_array(names: list[str], kind: str | None) -> str:
+    """Choose the array of predictions among the names of an archive."""
     if len(set(names)) < len(names):
         msg = "two arrays have the same name."
         raise DataError(msg)
     keys = [name.removesuffix(".npy") for name in names]
-    chosen = _choose_kind([k for k in KINDS if k in keys], kind, keys)
+    chosen = choose_kind([k for k in KINDS if k in keys], kind, keys)
     if "labels" not in keys:
         msg = f"no array 'labels' among {', '.join(keys)}."
         raise DataError(msg)
@@ -109,14 +115,10 @@ def _choose_array(names: list[str], kind: str | None) -> str:
 
 def _read_array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     info = archive.getinfo(f"{key}.npy")
-    shape, is_fortran, dtype, start = _npy_header(archive, info)
+    with archive.open(info) as stream:
+        shape, is_fortran, dtype = npy_header(stream, key, info.file_size)
+        start = stream.tell()
     size = prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or start + size != info.file_size:
-        msg = (
-            f"{key} declares {size:,} bytes but {info.file_size:,} are stored: the "
-            "file is cut or damaged."
-        )
-        raise DataError(msg)
     expanded = size > _LARGEST_EXPANSION * max(info.compress_size, 1)
     if expanded and size > _UNSUSPICIOUS_BYTES:
         msg = (
@@ -129,42 +131,53 @@ def _read_array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
-def _npy_header(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo
-) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+def npy_header(
+    stream: Stream, key: str, stored: int
+) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of an array, which declares as many bytes as are stored."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in readers:
-            msg = f"{info.filename} has .npy version {version}, not 1.0 or 2.0."
-            raise DataError(msg)
-        shape, is_fortran, dtype = readers[version](stream)
-        start = stream.tell()
-    if dtype.kind not in "biuf":
-        msg = f"{info.filename} must hold real numbers, got dtype {dtype}."
+    version = np.lib.format.read_magic(stream)
+    if version not in readers:
+        msg = f"{key}.npy has .npy version {version}, not 1.0 or 2.0."
         raise DataError(msg)
-    return shape, is_fortran, dtype, start
+    shape, is_fortran, dtype = readers[version](stream)
+    if dtype.kind not in "biuf":
+        msg = f"{key}.npy must hold real numbers, got dtype {dtype}."
+        raise DataError(msg)
+    size = prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or stream.tell() + size != stored:
+        msg = (
+            f"{key} declares {size:,} bytes but {stored:,} are stored: the file is cut "
+            "or damaged."
+        )
+        raise DataError(msg)
+    return shape, is_fortran, dtype
 
 
-def _read_csv(path: Path, kind: str | None) -> Predictions:
+def refuse_cut_end(path: Path) -> None:
+    """Refuse a text file whose last line does not end."""
     with path.open("rb") as stream:
         stream.seek(-1, 2)
         if stream.read() not in {b"\n", b"\r"}:
             msg = "the last line has no line end, so it may be cut. Add one if not."
             raise DataError(msg)
+
+
+def _read_csv(path: Path, kind: str | None) -> Predictions:
+    refuse_cut_end(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             lines = csv.reader(text, strict=True)
             header = next(lines)
-            chosen, label_column, columns = _choose_columns(header, kind)
+            chosen, label_column, columns = choose_columns(header, kind)
             values, labels = array("d"), array("q")
-            for row in _whole_rows(lines, len(header)):
+            for row in whole_rows(lines, len(header)):
                 line = lines.line_num
-                labels.append(_label(row[label_column], line))
-                values.extend(_number(row[c], header[c], line) for c in columns)
+                labels.append(label_in(row[label_column], line))
+                values.extend(number_in(row[c], header[c], line) for c in columns)
     except (csv.Error, UnicodeDecodeError) as error:
         msg = f"not a readable CSV file: {error}"
         raise DataError(msg) from error
@@ -172,7 +185,8 @@ def _read_csv(path: Path, kind: str | None) -> Predictions:
     return _build(chosen, matrix, np.frombuffer(labels, dtype=np.int64))
 
 
-def _choose_columns(header: list[str], kind: str | None) -> tuple[str, int, list[int]]:
+def choose_columns(header: list[str], kind: str | None) -> tuple[str, int, list[int]]:
+    """Find the kind, the label's column and those of the classes in a header."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         msg = f"the header repeats {', '.join(repeated)}."
@@ -180,7 +194,7 @@ def _choose_columns(header: list[str], kind: str | None) -> tuple[str, int, list
     present = [
         k for k in KINDS if any(name.startswith(_COLUMN_PREFIX[k]) for name in header)
     ]
-    chosen = _choose_kind(present, kind, header)
+    chosen = choose_kind(present, kind, header)
     if "label" not in header:
         msg = f"no column 'label' among {', '.join(header)}."
         raise DataError(msg)
@@ -199,7 +213,8 @@ def _choose_columns(header: list[str], kind: str | None) -> tuple[str, int, list
     return chosen, header.index("label"), [header.index(name) for name in expected]
 
 
-def _choose_kind(present: list[str], kind: str | None, found: list[str]) -> str:
+def choose_kind(present: list[str], kind: str | None, found: list[str]) -> str:
+    """Choose among the kinds that a file holds."""
     if kind is None and len(present) == 1:
         return present[0]
     if kind in present:
@@ -212,7 +227,8 @@ def _choose_kind(present: list[str], kind: str | None, found: list[str]) -> str:
     raise DataError(msg)
 
 
-def _whole_rows(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+def whole_rows(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Refuse rows that are shorter or longer than the header."""
     # The reader's own line_num counts physical lines, as an editor does.
     for row in lines:
         if len(row) != width:
@@ -222,7 +238,8 @@ def _whole_rows(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
         yield row
 
 
-def _number(cell: str, column: str, line: int) -> float:
+def number_in(cell: str, column: str, line: int) -> float:
+    """Read a cell of a class column."""
     # float() also takes underscores and the digits of every script.
     if cell.isascii() and "_" not in cell:
         try:
@@ -233,7 +250,8 @@ def _number(cell: str, column: str, line: int) -> float:
     raise DataError(msg)
 
 
-def _label(cell: str, line: int) -> int:
+def label_in(cell: str, line: int) -> int:
+    """Read a cell of the label's column."""
     digits = cell.strip()
     # A class id of 18 digits is out of range, but still fits the array.
     if digits.isascii() and digits.isdigit() and len(digits) <= 18:
