@@ -167,25 +167,22 @@ def verify(
 
 @app.command()
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Predictions, in .npz or .csv.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders and globs of predictions.")
+    ],
     kind: Annotated[
-        str | None, typer.Option(help="logits or probs, where the file does not say.")
+        str | None, typer.Option(help="logits or probs, where a file does not say.")
     ] = None,
     bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
+    by: Annotated[str | None, typer.Option(help="Column that names groups.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the calibration of the predictions in a file."""
-    from calibench import metrics
-    from calibench.lab.data.prediction_files import read_predictions
-    from calibench.lab.evaluation_text import evaluation_text
+    """Measure the calibration of the predictions in files."""
+    from calibench.lab.evaluation import evaluate_files
 
-    some = read_predictions(file, kind=kind)
-    evaluation = metrics.evaluate(some, num_bins=bins)
-    _print(
-        evaluation.to_dict() if as_json else evaluation_text(evaluation),
-        as_json=as_json,
-    )
+    found = evaluate_files(files, kind=kind, num_bins=bins, by=by)
+    _print(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 
 @data_app.command("list")
