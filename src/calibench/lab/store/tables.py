@@ -1,5 +1,6 @@
 """Columns of numbers to and from Parquet, by DuckDB, with no pandas and no pyarrow."""
 
+import atexit
 import contextlib
 from collections.abc import Mapping
 from functools import cache
@@ -62,7 +63,15 @@ def parquet_columns(path: Path) -> Columns:
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
     # One thread: the row order, and so the bytes, must not depend on the machine.
-    return duckdb.connect(":memory:", config={"threads": 1})
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    # Left open, it is torn down with the interpreter, which prints leak warnings.
+    atexit.register(_close)
+    return connection
+
+
+def _close() -> None:
+    _connection().close()
+    _connection.cache_clear()
 
 
 def _quoted(path: Path) -> str:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
+        "duckdb": version("duckdb"),  # it writes the predictions' bytes
         "device": device.type,
         "memory_format": "channels_last",
         "compile": "eager",
@@ -45,8 +47,15 @@ def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
             "gpu": torch.cuda.get_device_name(device),
             "cuda": str(torch.version.cuda),
             "cudnn": str(torch.backends.cudnn.version()),
+            "driver": _driver(),
         }
     return facts
+
+
+def _driver() -> str:
+    """Return the first line that the NVIDIA kernel driver says of itself."""
+    path = Path("/proc/driver/nvidia/version")
+    return path.read_text().splitlines()[0] if path.is_file() else "unknown"
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
