@@ -66,8 +66,8 @@ def test_the_contract_of_the_json(sharp):
 def test_values_are_those_of_the_functions(sharp):
     some = model(2000, 2.0)
     single = metrics.scalars(some) | {"accuracy": metrics.accuracy(some)}
-    for name, value, _, _ in metrics.evaluation_table(sharp):
-        assert value == single[name]
+    for name, found in sharp.measurements.items():
+        assert found.value == single[name]
 
 
 def test_the_interval_of_every_average_holds_its_value(sharp):

@@ -12,11 +12,7 @@ from calibench.metrics.calibration_error import (
 from calibench.metrics.classwise import classwise_ece
 from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
-from calibench.metrics.measurement import (
-    Evaluation,
-    Measurement,
-    evaluation_table,
-)
+from calibench.metrics.measurement import Evaluation, Measurement
 from calibench.metrics.panel import scalars
 from calibench.metrics.scores import (
     accuracy,
@@ -41,7 +37,6 @@ __all__ = [
     "debiased_l2",
     "error_rate",
     "evaluate",
-    "evaluation_table",
     "max_calibration_error",
     "mean_confidence",
     "nll",

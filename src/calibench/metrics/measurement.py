@@ -100,13 +100,3 @@ class Evaluation:
             },
             "verdict": self.verdict,
         }
-
-
-def evaluation_table(
-    evaluation: Evaluation,
-) -> list[tuple[str, float, Interval | None, NoiseFloor | None]]:
-    """Name, value, interval and floor of every metric, for printing."""
-    return [
-        (name, found.value, found.interval, found.floor)
-        for name, found in evaluation.measurements.items()
-    ]
