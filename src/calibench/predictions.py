@@ -112,8 +112,7 @@ class Predictions:
         """Probability of each class: the softmax of logits, or as given."""
         if self.kind == "probs":
             return self.values
-        exponentials = self._exponentials
-        return _frozen(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return self._softmax[0]
 
     @cached_property
     def log_probs(self) -> Matrix:
@@ -176,7 +175,17 @@ class Predictions:
 
     @cached_property
     def _log_sum(self) -> Vector:
+        if self.kind == "logits":
+            return self._softmax[1]
         return np.log(self._exponentials.sum(axis=1))
+
+    @cached_property
+    def _softmax(self) -> tuple[Matrix, Vector]:
+        # Both at once: the exponentials are most of the work.
+        exponentials = self._exponentials
+        total = exponentials.sum(axis=1)
+        exponentials /= total[:, None]
+        return _frozen(exponentials), np.log(total)
 
 
 def _frozen(view: np.ndarray) -> np.ndarray:
