@@ -16,7 +16,9 @@ from calibench.predictions import Predictions
 def write_predictions(some: Predictions, path: Path | str) -> None:
     """Write predictions and labels as `.npz` or `.csv`, by the suffix.
 
-    The file takes the place of another of its name once it is complete and on disk.
+    Probabilities are written in float64, and have to sum to 1 as such; those that were
+    read from float32 may not. The file takes the place of another of its name once it
+    is complete and on disk.
 
     Raises:
         ParameterError: The suffix is another.
