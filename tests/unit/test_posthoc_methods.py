@@ -294,7 +294,7 @@ class TestLeakage:
         part = Predictions.from_logits(
             some.logits[:9], some.labels[:9], split="calibration"
         )
-        with pytest.raises(LeakageError, match="fitted on these calibration split"):
+        with pytest.raises(LeakageError, match="fitted on the calibration split"):
             fitted.apply(part)
         test = Predictions.from_logits(some.logits[:9], some.labels[:9], split="test")
         assert fitted.apply(test).split == "test"

@@ -108,9 +108,9 @@ class Calibrator(ABC):
         if self.fitted_on is None or not self.fitted_on.holds(predictions):
             return
         split = self.fitted_on.split
-        which = "rows" if split is None else f"{split} split"
+        which = "these rows" if split is None else f"the {split} split"
         msg = (
-            f"{self.method} was fitted on these {which}, on which every calibrator "
+            f"{self.method} was fitted on {which}, on which every calibrator "
             "looks better than it is. Apply it to other examples, or allow it with "
             "in_sample=True (--in-sample)."
         )
