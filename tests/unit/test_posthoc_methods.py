@@ -237,6 +237,32 @@ def test_the_focal_link_fits_a_focal_model_with_temperature_one():
     assert metrics.nll(fitted.apply(some, in_sample=True)) < best
 
 
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize(
+    "calibrator",
+    [
+        posthoc.Temperature(3.0),
+        FocalLink(3.0, 1.0),
+        FocalLink(3.0, 2.5, detached=True),
+        OrderPreservingIsotonic(((0.0, 1.0),), ((0.0, 1.0),)),
+    ],
+)
+def test_neighboring_numbers_keep_their_order(calibrator, kind):
+    # Each pair is two neighbors among floats, the larger last, where rounding to one
+    # number would predict the first.
+    rng = np.random.default_rng(0)
+    some = rng.uniform(0.25, 0.5, size=500)
+    rows = np.stack([some, np.nextafter(some, 1), np.zeros(500)], axis=1)
+    if kind == "probs":
+        rows[:, 2] = 1 - rows[:, 0] - rows[:, 1]
+        rows = rows[rows[:, 2] < 0.25]
+        near = Predictions.from_probs(rows, [0] * len(rows))
+    else:
+        near = Predictions.from_logits(rows, [0] * len(rows))
+    assert set(near.predicted) == {1}
+    assert calibrator.apply(near).predicted.tolist() == near.predicted.tolist()
+
+
 def test_the_focal_link_needs_its_gamma():
     some = drawn_from(np.eye(2), [0, 0], 20)
     with pytest.raises(ParameterError, match=r"needs a value for gamma \(--set gamma"):

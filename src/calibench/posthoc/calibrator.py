@@ -9,7 +9,7 @@ import numpy as np
 
 from calibench.errors import DataError, LeakageError, ParameterError
 from calibench.posthoc.fitting_set import FittingSet
-from calibench.predictions import Matrix, Predictions
+from calibench.predictions import Labels, Matrix, Predictions, Vector
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,16 +134,28 @@ def refuse_other_classes(
 
 
 def keeping_predicted(logits: Matrix, predictions: Predictions) -> Matrix:
-    """Break ties so that each row's largest logit stays that of the predicted class.
+    """Keep each row's largest logit that of the predicted class.
 
-    For maps that keep the order of classes but may make two of them equal: the
-    predicted class is raised above the others by 1e-12, which survives a softmax.
+    For maps that keep the order of classes, except that flat pieces and rounding may
+    make two of them equal: the predicted class is then raised above the others by
+    1e-12, which survives a softmax. An exact tie in the predictions stays one.
     """
-    rows = np.flatnonzero(logits.argmax(axis=1) != predictions.predicted)
+    rows, top = np.arange(len(logits)), predictions.predicted
+    runner_up = _largest_other(logits, top)
+    floor = np.where(np.isfinite(runner_up), runner_up, 0.0)
+    floor += np.maximum(1e-12, 2 * np.spacing(np.abs(floor)))
+    is_ahead = predictions.values[rows, top] > _largest_other(predictions.values, top)
+    is_close = np.isfinite(runner_up) & (logits[rows, top] < floor)
+    lost = logits.argmax(axis=1) != top
     raised = logits.copy()
-    top = logits[rows].max(axis=1)
-    raised[rows, predictions.predicted[rows]] = top + 1e-12 * np.maximum(1, np.abs(top))
+    raised[rows, top] = np.where((is_ahead & is_close) | lost, floor, logits[rows, top])
     return raised
+
+
+def _largest_other(values: Matrix, top: Labels) -> Vector:
+    others = values.copy()
+    others[np.arange(len(others)), top] = -np.inf
+    return others.max(axis=1)
 
 
 def _exactly(given: object, keys: set[str], what: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from calibench.errors import FitError, ParameterError
-from calibench.posthoc.calibrator import Calibrator
+from calibench.posthoc.calibrator import Calibrator, keeping_predicted
 from calibench.posthoc.fitting_set import FittingSet
 from calibench.posthoc.parameters import number
 from calibench.predictions import Matrix, Predictions
@@ -70,7 +70,8 @@ class Temperature(Calibrator):
         return logits / self.value
 
     def _calibrated(self, predictions: Predictions) -> Matrix:
-        return predictions.logits / self.value
+        # Division may round the two largest logits to one.
+        return keeping_predicted(predictions.logits / self.value, predictions)
 
 
 def optimal_temperature(predictions: Predictions) -> float:
