@@ -144,7 +144,8 @@ def _real_numbers(given: Array, name: str) -> tuple[Matrix, str]:
         msg = f"{name} has no columns. Give one per class, or one for a binary problem."
         raise DataError(msg)
     # One layout, so that sums round the same for every order and stride of the input.
-    with np.errstate(over="ignore"):
+    # Signaling NaNs are refused with the other NaNs, not by a warning here.
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(array, dtype=np.float64), dtype
 
 

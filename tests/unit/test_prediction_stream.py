@@ -216,6 +216,22 @@ def test_a_flipped_bit_in_an_archive_is_seen_at_its_end(tmp_path):
         list(stream_predictions([path]))
 
 
+def test_a_header_that_is_no_python(tmp_path):
+    write_npy(tmp_path / "a_logits.npy")
+    whole = (tmp_path / "a_logits.npy").read_bytes()
+    (tmp_path / "a_logits.npy").write_bytes(whole.replace(b"}", b"("))
+    with pytest.raises(DataError, match=r"a_logits\.npy is not a readable \.npy file"):
+        list(stream_predictions([tmp_path / "a_logits.npy"]))
+
+
+def test_a_signaling_nan_is_refused_as_any_other(tmp_path):
+    logits = LOGITS.copy()
+    logits.view(np.uint32)[9, 2] = 0x7FA00000
+    np.savez(tmp_path / "a.npz", logits=logits, labels=LABELS)
+    with pytest.raises(DataError, match=r"a\.npz: logits: nan in row 9, column 2"):
+        list(stream_predictions([tmp_path / "a.npz"]))
+
+
 def test_a_fortran_array_that_memory_cannot_hold(tmp_path, monkeypatch):
     monkeypatch.setattr("calibench.lab.data.prediction_chunks._LARGEST_WHOLE", 1000)
     write_fortran(tmp_path / "a.npz")

@@ -3,6 +3,7 @@
 import csv
 import errno
 import io
+import tokenize
 import zipfile
 import zlib
 from array import array
@@ -29,7 +30,16 @@ _LARGEST_EXPANSION = 100
 _UNSUSPICIOUS_BYTES = 2**28
 
 # What zipfile, zlib and numpy's header parser raise on damaged input.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, KeyError)
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+)
 
 
 def read_predictions(path: Path | str, *, kind: str | None = None) -> Predictions:
