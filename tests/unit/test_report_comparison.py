@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibench.lab.report.comparison import compared, holm
-from calibench.lab.report.judged import ece_terms, judged
+from calibench.lab.report.comparison import compared
+from calibench.lab.report.judged import judged
 from calibench.lab.report.results import ECE, ECE_SCALED, NLL, TRUE_ERROR, read_results
 from calibench.metrics import top_label_ece
+from calibench.metrics.paired import ece_terms, holm
 from calibench.predictions import Predictions
 from report_store import Course, write_store
 

@@ -180,6 +180,13 @@ def fold_bias(center: Vector, deviation: Vector) -> Vector:
     return 2 * (deviation * density - size * tail)
 
 
+def most_bias(stats: BinStats) -> float:
+    """The most by which noise may have lifted ECE."""
+    deviation = stats.weight * _deviations(stats)
+    center = np.maximum(stats.weight * np.abs(stats.gap) - _CLEAR * deviation, 0)
+    return float(fold_bias(center, deviation).sum())
+
+
 def quantile(level: float) -> float:
     """The two-sided normal quantile of a level, 1.96 for 0.95."""
     return NormalDist().inv_cdf((1 + level) / 2)

@@ -1,6 +1,5 @@
 """Which differences between losses exceed the noise of a finite test set."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,6 +9,7 @@ import numpy as np
 from calibench.lab.report.judged import Judged, Vector
 from calibench.lab.report.results import Quantity
 from calibench.lab.report.summary import SIGNIFICANCE
+from calibench.metrics.paired import holm, standard_error, two_sided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,25 +68,6 @@ def compared(judged: Sequence[Judged], quantity: Quantity) -> list[Comparison]:
     ]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that any error among them has the stated probability.
-
-    Source:
-        Holm 1979: the i-th smallest of m is multiplied by m - i + 1, never falling.
-
-    Example:
-        >>> holm([0.25, 0.125])
-        [0.25, 0.25]
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
-        adjusted[index] = highest
-    return adjusted
-
-
 def _pair(
     quantity: Quantity,
     names: tuple[str, str, str],
@@ -102,7 +83,7 @@ def _pair(
     # The seeds share test examples, so an example is averaged over seeds first.
     by_example = by_seed.mean(axis=0)
     difference = float(by_example.mean())
-    error = _standard_error(by_example)
+    error = standard_error(by_example)
     return Comparison(
         quantity=quantity,
         model=model,
@@ -110,19 +91,7 @@ def _pair(
         second=second,
         difference=difference,
         standard_error=error,
-        p_value=_two_sided(difference, error),
+        p_value=two_sided(difference, error),
         seeds=seeds,
         signs_agree=len(signs) == 1,
     )
-
-
-def _standard_error(terms: Vector) -> float:
-    """Of the mean; infinite where one example tells nothing about spread."""
-    count = len(terms)
-    return float(terms.std(ddof=1) / math.sqrt(count)) if count > 1 else math.inf
-
-
-def _two_sided(difference: float, standard_error: float) -> float:
-    if standard_error == 0:
-        return 1.0 if difference == 0 else 0.0
-    return math.erfc(abs(difference) / standard_error / math.sqrt(2))

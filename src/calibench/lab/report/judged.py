@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.binning import equal_width
 from calibench.lab.report.results import (
     ECE,
     ECE_SCALED,
@@ -17,6 +16,7 @@ from calibench.lab.report.results import (
     Quantity,
     RunResult,
 )
+from calibench.metrics.paired import ece_terms
 from calibench.posthoc import Temperature
 from calibench.predictions import Predictions
 
@@ -43,11 +43,11 @@ class Judged:
     def contributions(self) -> dict[Quantity, Vector]:
         """Return, for each quantity that has a value, the terms whose mean it is."""
         parts = {
-            ECE: ece_terms(self.predictions),
+            ECE: ece_terms(self.predictions, num_bins=NUM_BINS),
             NLL: -self.predictions.label_log_probs,
         }
         if self.scaled is not None:
-            parts[ECE_SCALED] = ece_terms(self.scaled)
+            parts[ECE_SCALED] = ece_terms(self.scaled, num_bins=NUM_BINS)
         if self.posterior is not None:
             confidence = self.predictions.confidence
             parts[TRUE_ERROR] = np.abs(self.posterior - confidence)
@@ -55,24 +55,6 @@ class Judged:
                 confidence = self.scaled.confidence
                 parts[TRUE_ERROR_SCALED] = np.abs(self.posterior - confidence)
         return parts
-
-
-def ece_terms(some: Predictions) -> Vector:
-    """The terms whose mean is ECE: each gap, with the sign of the gap of its bin.
-
-    Taking the signs as given, they make ECE a mean, with the standard error of a mean.
-    That is right where every bin's gap is well off 0. Near 0 it is too wide: the size
-    of a gap varies less than the gap.
-
-    Example:
-        >>> some = Predictions.from_probs([[0.75, 0.25], [1.0, 0.0]], [0, 1])
-        >>> ece_terms(some).tolist()
-        [0.25, 1.0]
-    """
-    bins = equal_width(some.confidence, NUM_BINS)
-    gap = some.confidence - some.correct
-    sums = np.bincount(bins.index, gap, minlength=NUM_BINS)
-    return np.asarray(gap * np.sign(sums)[bins.index])
 
 
 def judged(run: RunResult, epoch: int) -> Judged | None:
