@@ -10,6 +10,8 @@ from calibench.metrics.calibration_error import (
     underconfidence,
 )
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.comparison import Comparison, compare, compare_all
+from calibench.metrics.difference import Difference
 from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
 from calibench.metrics.measurement import Evaluation, Measurement
@@ -27,12 +29,16 @@ from calibench.metrics.truth import true_calibration_error
 from calibench.posthoc.temperature import optimal_temperature
 
 __all__ = [
+    "Comparison",
+    "Difference",
     "Evaluation",
     "Measurement",
     "NoiseFloor",
     "accuracy",
     "brier",
     "classwise_ece",
+    "compare",
+    "compare_all",
     "confidence_gap",
     "debiased_l2",
     "error_rate",
