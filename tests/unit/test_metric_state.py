@@ -136,6 +136,17 @@ def test_smooth_error_too_small_for_the_cells():
     assert bound <= 4 / NUM_CELLS + 0.121 / 16
 
 
+def test_the_bound_counts_what_lies_between_the_error_and_the_narrowest_kernel():
+    # Gaps of 4e-4 and -4e-4, 2e-4 apart: the true kernel is narrower than that of the
+    # cells, which smooths more of them away.
+    confidence = np.repeat([0.9990, 0.9992], 10_000)
+    correct = np.concatenate([np.arange(10_000) < k for k in (9986, 9996)])
+    some = binary(confidence, correct)
+    value, bound = smooth_error(MetricState.of(some))
+    lacking = smooth_ece(some) - value
+    assert 2e-5 < lacking <= bound <= 4 / NUM_CELLS + 2e-5
+
+
 def test_quantiles_are_within_a_cell():
     some = model(2000)
     state, ascending = MetricState.of(some), np.sort(some.confidence)

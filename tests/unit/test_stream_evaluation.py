@@ -9,7 +9,7 @@ import pytest
 from calibench import metrics
 from calibench.errors import ParameterError
 from calibench.metrics.stream import MetricState
-from calibench.metrics.stream_evaluation import evaluate_state
+from calibench.metrics.stream_evaluation import evaluate_state, redrawn_stats
 from calibench.predictions import Predictions
 
 
@@ -70,6 +70,19 @@ def test_a_calibrated_model_is_not_blamed():
     chances = [math.comb(40, k) * 0.75**k * 0.25 ** (40 - k) for k in range(41)]
     mean = sum(p * abs(k / 40 - 0.75) for k, p in enumerate(chances))
     assert floor.mean == pytest.approx(mean, rel=0.08)
+
+
+def test_cells_are_redrawn_in_their_own_bins():
+    # Confidence 1 is always right; a cell of 0.9 in its bin would show.
+    rows = [[0.9, 0.1]] * 50 + [[1.0, 0.0]] * 50
+    state = MetricState.of(Predictions.from_probs(rows, [0] * 100))
+    (redrawn,) = redrawn_stats(state, [state.bins(15)], replicates=200, seed=0)
+    assert redrawn.accuracy.shape == (200, 2)
+    assert (redrawn.accuracy[:, 1] == 1).all()
+    assert redrawn.accuracy[:, 0].mean() == pytest.approx(0.9, abs=0.01)
+    # E(c - a)^2 = 0.9 * 0.1.
+    assert redrawn.squared_gap[:, 0].mean() == pytest.approx(0.09, abs=0.01)
+    assert redrawn.squared_gap[:, 1] == pytest.approx(0, abs=1e-15)
 
 
 def test_one_example_and_an_infinite_loss_make_valid_json():
