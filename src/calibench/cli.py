@@ -175,13 +175,14 @@ def evaluate(
     ] = None,
     bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
     by: Annotated[str | None, typer.Option(help="Column that names groups.")] = None,
+    against: Annotated[str | None, typer.Option(help="Others to compare with.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the calibration of the predictions in files."""
-    from calibench.lab.evaluation import evaluate_files
+    """Measure the calibration of the predictions in files, or compare it."""
+    from calibench.lab.evaluation import evaluate_or_compare
 
-    found = evaluate_files(files, kind=kind, num_bins=bins, by=by)
+    found = evaluate_or_compare(files, against, kind=kind, num_bins=bins, by=by)
     _print(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from calibench import metrics
-from calibench.errors import DataError
-from calibench.lab.data.prediction_stream import Chunk, stream_predictions
+from calibench.errors import DataError, ParameterError
+from calibench.lab.comparison import FileComparison, compare_files
+from calibench.lab.data.prediction_stream import Chunk, joined, stream_predictions
 from calibench.lab.evaluation_text import evaluation_text
 from calibench.lab.text_table import text_table
 from calibench.metrics import Evaluation
@@ -52,6 +53,27 @@ class FileEvaluation:
         return f"{lines}\n\n{text_table(rows)}"
 
 
+def evaluate_or_compare(
+    files: Sequence[Path | str],
+    against: Path | str | None,
+    *,
+    kind: str | None = None,
+    num_bins: int = 15,
+    by: str | None = None,
+) -> FileEvaluation | FileComparison:
+    """Do what `calibench evaluate` does: `compare_files` if there is another set.
+
+    Raises:
+        ParameterError: Groups of a comparison are asked for, or as for either.
+    """
+    if against is None:
+        return evaluate_files(files, kind=kind, num_bins=num_bins, by=by)
+    if by is not None:
+        msg = "--by and --against do not go together. Compare the files of one group."
+        raise ParameterError(msg)
+    return compare_files(files, against, kind=kind, num_bins=num_bins)
+
+
 def evaluate_files(
     files: Sequence[Path | str],
     *,
@@ -88,12 +110,7 @@ def evaluate_files(
 
 
 def _in_memory(held: list[Chunk], num_bins: int) -> FileEvaluation:
-    first = held[0].predictions
-    some = Predictions(
-        np.concatenate([chunk.predictions.labels for chunk in held]),
-        first.kind,
-        np.concatenate([chunk.predictions.values for chunk in held]),
-    )
+    some = joined(held)
     groups = [
         chunk.groups.astype(np.str_) for chunk in held if chunk.groups is not None
     ]

@@ -10,9 +10,7 @@ from calibench.metrics.measurement import Measurement
 def evaluation_text(evaluation: Evaluation) -> str:
     """Return the verdict and a line for each metric, fractions as they are."""
     percent = f"{evaluation.level:.0%}"
-    rows = [
-        _row(name, each, percent) for name, each in evaluation.measurements.items()
-    ]
+    rows = [_row(name, each, percent) for name, each in evaluation.measurements.items()]
     diagnosis = evaluation.temperature
     if diagnosis.value is None:
         temperature = f"no temperature: {diagnosis.reason}"

@@ -73,6 +73,16 @@ def stream_predictions(
             raise ResourceError(msg) from error
 
 
+def joined(chunks: Sequence[Chunk]) -> Predictions:
+    """The examples of all chunks, of which there is at least one, in order."""
+    first = chunks[0].predictions
+    return Predictions(
+        np.concatenate([chunk.predictions.labels for chunk in chunks]),
+        first.kind,
+        np.concatenate([chunk.predictions.values for chunk in chunks]),
+    )
+
+
 def files_among(given: Sequence[Path | str]) -> list[Path]:
     """The files that are meant by files, folders and globs.
 
