@@ -2,11 +2,22 @@
 
 import io
 from dataclasses import dataclass
+from pickle import UnpicklingError  # noqa: TID251 - torch.load raises it
 
 import torch
 from torch import nn
 
 from calibench.errors import IntegrityError
+
+# What torch raises on bytes that are no checkpoint, or one of something else.
+_FOREIGN = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    EOFError,
+    UnpicklingError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +50,6 @@ class TrainingState:
             )
             self.model.load_state_dict(loaded["model"])
             self.optimizer.load_state_dict(loaded["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        except _FOREIGN as error:
             msg = f"the checkpoint is not one of this model and optimizer: {error}"
             raise IntegrityError(msg) from error

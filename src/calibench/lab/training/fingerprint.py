@@ -1,7 +1,6 @@
 """What a run's bits depend on beside its spec."""
 
 import platform
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
@@ -26,7 +25,7 @@ def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
     """Return software, hardware and data by name; equal fingerprints, equal bits."""
     facts = {
         "calibench": version("calibench"),
-        "code": _code_digest(),
+        "code": _CODE_DIGEST,
         "data": data_digest,
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -67,7 +66,6 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     ]
 
 
-@cache
 def _code_digest() -> str:
     """Return a short hash of the sources that decide what a run computes."""
     root = files("calibench")
@@ -87,3 +85,8 @@ def _sources(place: Traversable, name: str) -> list[tuple[str, bytes]]:
         if child.name != "__pycache__"
         for entry in _sources(child, f"{name}/{child.name}")
     ]
+
+
+# Taken as the modules are imported: a study's workers are forked from one process,
+# and do not run what is edited while they train.
+_CODE_DIGEST = _code_digest()

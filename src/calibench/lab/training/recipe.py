@@ -1,10 +1,10 @@
 """How a network is trained, apart from its loss: pure data."""
 
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Literal
 
 from calibench.errors import ParameterError
+from calibench.lab.training.ranges import check_least, check_positive, check_share
 from calibench.lab.training.schedule import Cosine, Schedule
 
 
@@ -39,25 +39,14 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        _check_least("epochs", self.epochs, 1)
-        _check_least("batch_size", self.batch_size, 2)
-        _check_least("crop_padding", self.crop_padding, 0)
-        _check_least("weight_decay", self.weight_decay, 0)
-        if not (self.learning_rate > 0 and isfinite(self.learning_rate)):
-            msg = f"learning_rate must be positive, got {self.learning_rate}."
-            raise ParameterError(msg)
-        if not 0 <= self.momentum < 1:
-            msg = f"momentum must be in [0, 1), got {self.momentum}."
-            raise ParameterError(msg)
+        check_least("epochs", self.epochs, 1)
+        check_least("batch_size", self.batch_size, 2)
+        check_positive("learning_rate", self.learning_rate)
+        check_share("momentum", self.momentum)
+        check_least("weight_decay", self.weight_decay, 0)
+        check_least("crop_padding", self.crop_padding, 0)
+        if self.clip_grad_norm is not None:
+            check_positive("clip_grad_norm", self.clip_grad_norm)
         if self.nesterov and self.momentum == 0:
             msg = "nesterov needs momentum > 0. Set momentum, or nesterov = false."
             raise ParameterError(msg)
-        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
-            msg = f"clip_grad_norm must be positive, got {self.clip_grad_norm}."
-            raise ParameterError(msg)
-
-
-def _check_least(name: str, value: float, least: float) -> None:
-    if not (value >= least and isfinite(value)):
-        msg = f"{name} must be at least {least}, got {value}."
-        raise ParameterError(msg)

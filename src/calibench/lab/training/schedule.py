@@ -5,6 +5,7 @@ from math import cos, pi
 from typing import Literal, TypeAlias
 
 from calibench.errors import ParameterError
+from calibench.lab.training.ranges import check_positive, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +21,14 @@ class MultiStep:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        rising = all(0 < m < 1 for m in self.milestones)
-        if not rising or list(self.milestones) != sorted(set(self.milestones)):
+        inside = all(0 < milestone < 1 for milestone in self.milestones)
+        if not inside or list(self.milestones) != sorted(set(self.milestones)):
             msg = (
                 "milestones must be rising shares of all epochs, between 0 and 1, "
                 f"got {list(self.milestones)}. Epoch 100 of 200 is 0.5."
             )
             raise ParameterError(msg)
-        _check_positive("factor", self.factor)
+        check_positive("factor", self.factor)
 
     def multiplier(self, progress: float) -> float:
         """Return the factor on the learning rate at `progress` in [0, 1)."""
@@ -49,8 +50,8 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_share("warmup", self.warmup)
-        _check_share("final", self.final)
+        check_share("warmup", self.warmup)
+        check_share("final", self.final)
 
     def multiplier(self, progress: float) -> float:
         """Return the factor on the learning rate at `progress` in [0, 1)."""
@@ -72,8 +73,8 @@ class OneCycle:
     peak: float = 0.3
 
     def __post_init__(self) -> None:
-        _check_share("peak", self.peak)
-        _check_positive("peak", self.peak)
+        check_share("peak", self.peak)
+        check_positive("peak", self.peak)
 
     def multiplier(self, progress: float) -> float:
         """Return the factor on the learning rate at `progress` in [0, 1)."""
@@ -83,15 +84,3 @@ class OneCycle:
 
 
 Schedule: TypeAlias = MultiStep | Cosine | OneCycle
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        msg = f"{name} must be in [0, 1), got {value}."
-        raise ParameterError(msg)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        msg = f"{name} must be positive, got {value}."
-        raise ParameterError(msg)
