@@ -1,7 +1,6 @@
 """One owner at a time for a run, freed by the system when the owner dies."""
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +39,8 @@ def _acquire(descriptor: int, path: Path, patience: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 msg = (
-                    f"{path.parent}: another process (not {os.getpid()}) is at work on "
-                    "this run. Wait for it or stop it, then run the same command again."
+                    f"{path.parent}: another process is at work on this run. "
+                    "Wait for it or stop it, then run the same command again."
                 )
                 raise LockedError(msg) from None
             time.sleep(_POLL_SECONDS)

@@ -58,6 +58,8 @@ class RunFolder:
     def owned(self, *, patience: float = 10.0) -> Iterator[None]:
         """Be the only writer. Raises `LockedError` where another process is."""
         with owned(self.path / "lock", patience=patience):
+            # Appending to a line that a crash cut off would spoil both.
+            self.journal.repair()
             yield
 
     def history(self) -> History:
@@ -66,8 +68,10 @@ class RunFolder:
 
     def begin(self, manifest: dict[str, Any], examples: Columns) -> History:
         """Open the run for writing; the first time, commit what it is about."""
-        records = self.journal.repair()
-        if not records:
+        history = self.history()
+        if history.has_begun:
+            self._tidy(history)
+        else:
             files = {
                 "manifest.json": self._write(
                     "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode()
@@ -76,12 +80,22 @@ class RunFolder:
                     "examples.parquet", parquet_bytes(examples, self.path)
                 ),
             }
-            self.journal.append({"event": "begin", "files": files}, after=[])
+            self._commit({"event": "begin", "files": files}, history)
         return self.history()
 
     def manifest(self) -> dict[str, Any]:
         """Return the spec, the fingerprint and the data hash of the run."""
         return json.loads(self._read("manifest.json"))
+
+    def fingerprint(self, epoch: int | None = None) -> dict[str, str]:
+        """Return what an epoch's bits depend on, or those of the next to come."""
+        found = self.manifest()["fingerprint"]
+        for record in self.history().records:
+            if record["event"] == "drift":
+                found = record["fingerprint"]
+            if epoch is not None and record.get("epoch") == epoch:
+                break
+        return found
 
     def examples(self) -> Columns:
         """Return `split`, `example`, `label` and, where known, `posterior_k`."""
@@ -128,7 +142,9 @@ class RunFolder:
             files[name] = self._write(name, _lines(rows))
         record = {"event": "score", "folder": folder, "files": files}
         self._commit(record, history)
-        shutil.rmtree(self.path / history.metrics_folder)
+        for old in self.path.glob("metrics*"):
+            if old.name != folder:
+                shutil.rmtree(old)
 
     def rows(self, epoch: int) -> list[Row]:
         """Return the metrics of a committed epoch."""
@@ -211,6 +227,13 @@ class RunFolder:
                 "came out different. Delete the folder to run it anew."
             )
             raise IntegrityError(msg)
+
+    def _tidy(self, history: History) -> None:
+        """Delete what a kill kept from being deleted."""
+        for leftover in self.path.rglob(".*.unfinished"):
+            leftover.unlink()
+        if history.epochs:
+            self._drop_old_checkpoints(history.last_epoch)
 
     def _drop_old_checkpoints(self, epoch: int) -> None:
         folder = self.path / "checkpoints"
