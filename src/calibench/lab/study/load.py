@@ -17,7 +17,13 @@ from calibench.lab.training.schedule import Cosine, MultiStep, OneCycle
 from calibench.losses import LOSSES
 from calibench.models import MODELS
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Names become parts of file names, which have 255 bytes at most.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME_RULE = (
+    "is no name. Begin with a letter or digit; then only those, '.', '_' and '-', "
+    "at most 100 in all."
+)
+_LARGEST_SEED = 2**63 - 1  # of TOML's whole numbers
 _SCHEDULES: dict[str, type] = {
     "multi_step": MultiStep,
     "cosine": Cosine,
@@ -74,6 +80,9 @@ def study_from_table(table: Mapping[str, Any], *, source: str) -> StudySpec:
 
 def _study(reader: TableReader, table: Mapping[str, Any]) -> StudySpec | None:
     reader.known("study", table, _KEYS)
+    if isinstance(table.get("loss"), dict):
+        reader.add("[loss]", "write [[loss]], with two brackets, for each loss.")
+        table = {**table, "loss": [table["loss"]]}
     parts: dict[str, Any] = {
         key: reader.checked(key, form, table[key])
         for key, form in _KEYS.items()
@@ -102,7 +111,7 @@ def _study(reader: TableReader, table: Mapping[str, Any]) -> StudySpec | None:
 def _check_values(reader: TableReader, parts: Mapping[str, Any]) -> None:
     name, keep, width = parts.get("name"), parts.get("keep"), parts.get("width")
     if name is not None and not _NAME.fullmatch(name):
-        reader.add("name", f"{name!r} may have letters, digits, '.', '_' and '-' only.")
+        reader.add("name", f"{name!r} {_NAME_RULE}")
     if keep not in {None, "all", "last"} and not (isinstance(keep, int) and keep >= 1):
         reader.add("keep", f'{keep!r} is not "all", "last" or a number of epochs.')
     if width is not None and width < 1:
@@ -110,8 +119,8 @@ def _check_values(reader: TableReader, parts: Mapping[str, Any]) -> None:
     for model in parts.get("models") or ():
         reader.chosen("models", "model", MODELS, model)
     for seed in parts.get("seeds") or ():
-        if seed < 0:
-            reader.add("seeds", f"{seed} is negative.")
+        if not 0 <= seed <= _LARGEST_SEED:
+            reader.add("seeds", f"{seed} is not in [0, 2**63).")
     for key in ("models", "seeds", "loss"):
         _check_list(reader, key, parts.get(key))
 
@@ -181,13 +190,14 @@ def _name(kind: str, loss: Any) -> str:  # noqa: ANN401 - a dataclass
 
 
 def _short(value: object) -> str:
-    return format(value, "g") if isinstance(value, float) else str(value)
+    # 1e+06 is written 1e06: a plus sign has no place in a file name.
+    text = format(value, "g") if isinstance(value, float) else str(value)
+    return text.replace("+", "")
 
 
 def _check_loss_name(reader: TableReader, losses: list[NamedLoss]) -> None:
     name = losses[-1].name
     if not _NAME.fullmatch(name):
-        where = f"[[loss]] {name!r}"
-        reader.add(where, "a name has letters, digits, '.', '_' and '-' only.")
+        reader.add("[[loss]]", f"{name!r} {_NAME_RULE}")
     elif name in {each.name for each in losses[:-1]}:
         reader.add(f"[[loss]] {name}", "twice. Give each a `name` of its own.")

@@ -3,11 +3,25 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from calibench.errors import ParameterError
+
+# What a value should have been, in TOML's words, by pydantic's name of the error.
+_FORMS = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "dataclass_exact_type": "a kind or a table",
+}
 
 
 @dataclass(frozen=True)
@@ -32,9 +46,15 @@ class TableReader:
         try:
             return TypeAdapter(form).validate_python(_tuples(value), strict=True)
         except ValidationError as error:
+            wanted: dict[tuple[int, ...], list[str]] = {}
             for each in error.errors():
-                keys = [str(part) for part in each["loc"] if isinstance(part, int)]
-                self.add(".".join([where, *keys]), f"{each['msg']}, got {value!r}.")
+                place = tuple(part for part in each["loc"] if isinstance(part, int))
+                wanted.setdefault(place, []).append(_form(each))
+            for place, forms in wanted.items():
+                entry = "".join(f"[{index}]" for index in place)
+                given = reduce(getitem, place, value)
+                told = " or ".join(dict.fromkeys(forms))
+                self.add(where + entry, f"must be {told}, got {given!r}.")
             return None
 
     def built(self, where: str, cls: type, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a cls
@@ -77,6 +97,11 @@ class TableReader:
         else:
             self.add(where, f"unknown {what} {kind!r}. {suggestion(str(kind), menu)}")
         return None
+
+
+def _form(error: ErrorDetails) -> str:
+    expected = error.get("ctx", {}).get("expected")
+    return _FORMS.get(error["type"]) or str(expected or error["msg"])
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
