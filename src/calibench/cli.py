@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from calibench.calibrate_cli import calibrate_app
-from calibench.errors import CalibenchError
+from calibench.errors import CalibenchError, system_refusal
 
 # Heavy imports wait inside the commands that need them, so that --help is quick.
 
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
             exit_code=4,
         )
     except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror or error}", exit_code=4)
+        _fail(system_refusal(error), exit_code=4)
     except MemoryError:
         _fail("out of memory. Use fewer workers, or smaller batches.", exit_code=4)
 
@@ -122,13 +122,16 @@ def status(store: StoreDir, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def score(store: StoreDir) -> None:
+def score(store: StoreDir, *, as_json: AsJson = False) -> None:
     """Recompute the metrics of every epoch from the stored predictions."""
     from calibench.lab.store import Store
     from calibench.lab.study.rescore import rescore
 
+    rows = []
     for folder in Store.existing(store).runs():
-        typer.echo(f"{folder.run_id}: {rescore(folder)} epochs")
+        rows.append({"run_id": folder.run_id, "epochs": rescore(folder)})
+        _talk(f"{folder.run_id}: scored")
+    _print_rows(rows, as_json=as_json)
 
 
 @app.command()
@@ -137,9 +140,11 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Page to write (default: DIR/report.html).")
     ] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Write the report: a page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
-    _report(store, out or store / "report.html")
+    _report(store, out or store / "report.html", as_json=as_json)
 
 
 @app.command()
@@ -149,20 +154,26 @@ def verify(
     seed: Annotated[int, typer.Option(help="Which epochs are drawn.")] = 0,
     device: Device = "auto",
     data: DataDir = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Check every hash; train random epochs again and compare bits."""
     from calibench.lab.store import Store
-    from calibench.lab.study.execute import Conditions
+    from calibench.lab.study.prepared_run import Conditions
     from calibench.lab.study.verify import verify as checks
 
     conditions = Conditions(data=_data_dir(data), device=device)
-    unsound = False
+    done = []
     for check in checks(
         Store.existing(store), conditions, num_replays=replay, seed=seed
     ):
-        typer.echo(f"{check.run_id}: {check.what}: {'; '.join(check.problems) or 'ok'}")
-        unsound = unsound or bool(check.problems)
-    raise typer.Exit(5 if unsound else 0)
+        done.append(check)
+        if not as_json:  # one may take minutes: say each at once
+            found = "; ".join(check.problems) or "ok"
+            typer.echo(f"{check.run_id}: {check.what}: {found}")
+    if as_json:
+        _print([asdict(check) for check in done], as_json=True)
+    raise typer.Exit(5 if any(check.problems for check in done) else 0)
 
 
 @app.command()
@@ -246,7 +257,7 @@ def _run(
     data: Path | None = None,
     allow_drift: bool = False,
 ) -> int:
-    from calibench.lab.study.execute import Conditions
+    from calibench.lab.study.prepared_run import Conditions
     from calibench.lab.study.run import run_study
 
     conditions = Conditions(
@@ -255,11 +266,15 @@ def _run(
     return run_study(study, store, conditions, workers=workers, talk=_talk)
 
 
-def _report(store: Path, out: Path) -> None:
+def _report(store: Path, out: Path, *, as_json: bool = False) -> None:
     from calibench.lab.report import write_report
 
     written = write_report(store, out)
-    typer.echo(written.table)
+    if as_json:
+        (numbers,) = (path for path in written.files if path.suffix == ".json")
+        typer.echo(numbers.read_text(encoding="utf-8"), nl=False)
+    else:
+        typer.echo(written.table)
     _talk("")
     for path in written.files:
         _talk(f"wrote {path}")

@@ -74,3 +74,13 @@ class InterruptedRunError(CalibenchError):
     """Asked to stop; everything committed is kept and the run can be resumed."""
 
     exit_code = 75
+
+
+def system_refusal(error: OSError) -> str:
+    """Return where the system refused, as far as it says, and why.
+
+    >>> system_refusal(OSError(28, "No space left on device", "store/study.json"))
+    'store/study.json: No space left on device'
+    """
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"

@@ -7,16 +7,25 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from calibench.errors import CalibenchError, ResourceError
+from calibench.errors import (
+    CalibenchError,
+    IntegrityError,
+    InterruptedRunError,
+    LockedError,
+    ResourceError,
+    system_refusal,
+)
 from calibench.lab.store import Store
 from calibench.lab.store.files import write_bytes
-from calibench.lab.study.execute import Conditions, execute
+from calibench.lab.study.execute import execute
+from calibench.lab.study.prepared_run import Conditions
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 4.0  # from the request to stop until a worker is killed
@@ -49,10 +58,18 @@ class StopRequest:
     def __call__(self) -> bool:
         return self.is_set
 
-    def listen(self) -> None:
-        """Replace the handlers of both signals in this process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Receive both signals in this process while the block runs."""
+        before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -137,13 +154,15 @@ class _Worker:
 
     def ending(self, *, is_stopping: bool) -> Event:
         code = self.process.exitcode or 0
-        history = self.store.run(self.run_id).history()
         if code == 0:
+            history = self.store.run(self.run_id).history()
             reason = history.reason or ""
             return Event("ended", self.run_id, 0, history.outcome, 0, reason)
         if code == 75 or (code < 0 and is_stopping):
             return Event("ended", self.run_id, 0, "interrupted", 75)
         reason = failure_reason(self.store, self.run_id)
+        if code == LockedError.exit_code:
+            reason = "another process is at work on it; wait, or stop that one."
         if code < 0:
             reason = f"its process was killed by signal {-code}; run again to resume."
         return Event("ended", self.run_id, 0, "failed", max(code, 1), reason)
@@ -152,7 +171,6 @@ class _Worker:
 def _work(path: Path, run_id: str, conditions: Conditions) -> None:
     """Carry out one run in this process, and exit with its code."""
     stop = StopRequest()
-    stop.listen()
     driver = multiprocessing.parent_process()
 
     def is_stopping() -> bool:
@@ -161,19 +179,23 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
 
     store = Store(path)
     try:
-        execute(store, run_id, conditions, is_stopping=is_stopping)
+        with stop.listening():
+            execute(store, run_id, conditions, is_stopping=is_stopping)
+    except (InterruptedRunError, LockedError) as error:
+        # No fault of the run; its folder may be another process's to write in.
+        sys.exit(error.exit_code)
     except CalibenchError as error:
-        if error.exit_code != 75:
-            _note_failure(store, run_id, str(error))
+        _note_failure(store, run_id, str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        _note_failure(store, run_id, f"{error.filename}: {error.strerror}")
+        _note_failure(store, run_id, system_refusal(error))
         sys.exit(4)
     except MemoryError:
         _note_failure(store, run_id, "out of memory. Lower batch_size or --workers.")
         sys.exit(4)
     except Exception as error:  # noqa: BLE001 - a user's loss may raise anything
-        _note_failure(store, run_id, f"{type(error).__name__}: {error}")
+        words = f"{type(error).__name__}: {error}"
+        _note_failure(store, run_id, words.removesuffix(": "))
         sys.exit(1)
 
 
@@ -200,7 +222,10 @@ def _note_failure(store: Store, run_id: str, reason: str) -> None:
 
 
 def _last_epoch(store: Store, run_id: str) -> int:
-    return store.run(run_id).history().last_epoch
+    try:
+        return store.run(run_id).history().last_epoch
+    except IntegrityError:
+        return 0  # the worker finds the same, and says so
 
 
 def _process_context() -> multiprocessing.context.BaseContext:
@@ -208,5 +233,6 @@ def _process_context() -> multiprocessing.context.BaseContext:
     # Read when the OpenMP runtime loads, so set before the server imports torch.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["calibench.lab.study.execute"])
+    # Every optimizer imports torch._dynamo, which takes over a second: once is enough.
+    context.set_forkserver_preload(["calibench.lab.study.execute", "torch._dynamo"])
     return context

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
+from calibench.errors import IntegrityError
 from calibench.lab.data.sources import DatasetShape
-from calibench.lab.store import Store
-from calibench.lab.study.execute import Conditions
-from calibench.lab.study.launch import Event, StopRequest, launch
+from calibench.lab.store import History, RunFolder, Store
+from calibench.lab.study.launch import StopRequest, launch
 from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
+from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
 from calibench.lab.training.devices import check_precision, chosen_device
 
@@ -43,45 +44,54 @@ def run_study(
             "spec": study.to_dict(),
             "runs": [run.run_id for run in study.runs()],
         },
-        study_file.read_text(),
+        study_file.read_text(encoding="utf-8"),
     )
-    epochs_of = {f.run_id: f.history() for f in store.runs()}
+    before = {folder.run_id: _history(folder) for folder in store.runs()}
     waiting = [
         run_id
         for run_id in plan.costliest_first()
-        if epochs_of[run_id].outcome not in {"finished", "diverged"}
+        if before[run_id].outcome not in {"finished", "diverged"}
     ]
-    done = sum(history.last_epoch for history in epochs_of.values())
-    if len(waiting) < len(epochs_of):
-        talk(f"{len(epochs_of) - len(waiting)} of {len(epochs_of)} runs are done.")
+    if len(waiting) < len(before):
+        talk(f"{len(before) - len(waiting)} of {len(before)} runs are done.")
     stop = StopRequest()
-    stop.listen()
-    ended = show_progress(
-        launch(
-            store,
-            waiting,
-            conditions,
-            workers=workers or _default_workers(device),
-            is_stopping=stop,
-        ),
-        num_runs=len(epochs_of),
-        num_epochs=study.train.epochs,
-        done_epochs=done,
-    )
+    with stop.listening():
+        ended = show_progress(
+            launch(
+                store,
+                waiting,
+                conditions,
+                workers=workers or _default_workers(device),
+                is_stopping=stop,
+            ),
+            num_runs=len(before),
+            num_epochs=study.train.epochs,
+            done_epochs=sum(history.last_epoch for history in before.values()),
+        )
     if stop():
         talk("interrupted; everything committed is kept. Run the same command again.")
         return 75
-    return _exit_code(ended)
+    outcomes = [*(h.outcome for h in before.values()), *(e.outcome for e in ended)]
+    return _exit_code(outcomes, {event.exit_code for event in ended} - {0})
+
+
+def _history(folder: RunFolder) -> History:
+    """Return a run's history; an empty one where it cannot be read.
+
+    Such a run is begun like any other, and fails with the reason: the rest go on.
+    """
+    try:
+        return folder.history()
+    except IntegrityError:
+        return History(())
 
 
 def _default_workers(device: torch.device) -> int:
     return len(os.sched_getaffinity(0)) if device.type == "cpu" else 1
 
 
-def _exit_code(ended: list[Event]) -> int:
+def _exit_code(outcomes: list[str], failures: set[int]) -> int:
     """Return 0, the one code that every failed run shares, or 1."""
-    codes = {event.exit_code for event in ended if event.exit_code}
-    diverged = any(event.outcome == "diverged" for event in ended)
-    if len(codes) == 1 and not diverged:
-        return codes.pop()
-    return 1 if codes or diverged else 0
+    if "diverged" in outcomes:
+        return 1
+    return failures.pop() if len(failures) == 1 else int(bool(failures))

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from calibench.lab.store import RunFolder, Store
+from calibench.errors import IntegrityError
+from calibench.lab.store import History, RunFolder, Store
 from calibench.lab.study.launch import failure_reason
 
 
@@ -15,23 +16,28 @@ def status_of(path: Path) -> list[dict[str, Any]]:
 
 
 def _row(store: Store, folder: RunFolder, epochs: int) -> dict[str, Any]:
-    history = folder.history()
     failure = failure_reason(store, folder.run_id)
-    row: dict[str, Any] = {
+    damage = ""
+    history, measured = History(()), {}
+    try:
+        history = folder.history()
+        measured = _measured(folder, history.last_epoch)
+    except IntegrityError as error:
+        damage = str(error)
+    state = "failed" if failure else history.outcome
+    return {
         "run_id": folder.run_id,
-        "state": "failed" if failure else history.outcome,
+        "state": "damaged" if damage else state,
         "epoch": history.last_epoch,
         "of": epochs,
-        "test_error_rate": None,
-        "test_top_label_ece": None,
-        "reason": failure or history.reason,
+        "test_error_rate": measured.get("error_rate"),
+        "test_top_label_ece": measured.get("top_label_ece"),
+        "reason": damage or failure or history.reason,
     }
-    if history.last_epoch:
-        measured = next(
-            r
-            for r in folder.rows(history.last_epoch)
-            if r["split"] == "test" and r["calibrator"] == "none"
-        )
-        row["test_error_rate"] = measured["error_rate"]
-        row["test_top_label_ece"] = measured["top_label_ece"]
-    return row
+
+
+def _measured(folder: RunFolder, epoch: int) -> dict[str, Any]:
+    """Return the metrics of the test split after an epoch; none before the first."""
+    rows = folder.rows(epoch) if epoch else []
+    plain = [r for r in rows if r["split"] == "test" and r["calibrator"] == "none"]
+    return plain[0] if plain else {}

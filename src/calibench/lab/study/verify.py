@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibench.lab.store import RunFolder, Store
-from calibench.lab.study.execute import Conditions, replay_epoch
+from calibench.lab.study.execute import replay_epoch
+from calibench.lab.study.prepared_run import Conditions
 
 
 @dataclass(frozen=True)

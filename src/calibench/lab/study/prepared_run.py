@@ -1,0 +1,198 @@
+"""A run in memory: its data, its network, and what it says about itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calibench.lab.data.batches import (
+    Augmentation,
+    DeviceImages,
+    TrainingBatches,
+    on_device,
+)
+from calibench.lab.data.dataset import Dataset
+from calibench.lab.data.splits import Split, Splits, split_examples
+from calibench.lab.store.tables import Columns
+from calibench.lab.study.measure import MEASURED_SPLITS
+from calibench.lab.study.spec import RunSpec, StudySpec
+from calibench.lab.training.checkpoint import TrainingState
+from calibench.lab.training.devices import (
+    check_precision,
+    chosen_device,
+    make_repeatable,
+)
+from calibench.lab.training.fingerprint import fingerprint
+from calibench.lab.training.loop import Epoch, infer, sgd, train
+from calibench.models import build_model
+from calibench.predictions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Under what a run is carried out; nothing here may change its result.
+
+    Attributes:
+        data: Where data sets lie.
+        device: "auto", "cpu" or "cuda".
+        allow_drift: Resume under another fingerprint, and mark the run.
+    """
+
+    data: Path
+    device: str = "auto"
+    allow_drift: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedRun:
+    """Everything that a run needs in memory, its initial weights included.
+
+    Attributes:
+        fingerprint: What its bits depend on beside its spec.
+    """
+
+    spec: RunSpec
+    dataset: Dataset
+    splits: Splits
+    fingerprint: dict[str, str]
+    state: TrainingState
+    batches: TrainingBatches
+    measured: dict[str, DeviceImages]
+
+    @classmethod
+    def of(
+        cls, study: StudySpec, spec: RunSpec, conditions: Conditions
+    ) -> "PreparedRun":
+        """Load the data, divide it, and build the network."""
+        device = chosen_device(conditions.device)
+        check_precision(spec.train.precision, device)
+        make_repeatable(device)
+        dataset = study.dataset.load(conditions.data)
+        splits = split_examples(dataset, spec.splits, spec.seed)
+        model = build_model(
+            spec.model,
+            dataset.num_classes,
+            width=spec.width,
+            in_channels=dataset.train.images.shape[1],
+            seed=spec.seed,
+        ).to(device)
+        # The format in which convolutions are fastest; part of the fingerprint.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = on_device(splits.train.examples, device)
+        batches = TrainingBatches(
+            images=images,
+            batch_size=spec.train.batch_size,
+            seed=spec.seed,
+            augmentation=Augmentation(
+                crop_padding=spec.train.crop_padding,
+                flip=spec.train.flip and dataset.flip_preserves_label,
+            ),
+        )
+        measured = {
+            name: on_device(_split(splits, name).examples, device, like=images)
+            for name in MEASURED_SPLITS
+        }
+        return cls(
+            spec=spec,
+            dataset=dataset,
+            splits=splits,
+            fingerprint=fingerprint(device, dataset.digest),
+            state=TrainingState(model, sgd(model, spec.train)),
+            batches=batches,
+            measured=measured,
+        )
+
+    def epochs(self, epochs: range, is_stopping: Callable[[], bool]) -> Iterator[Epoch]:
+        """Train, yielding after every epoch."""
+        return train(
+            self.state.model,
+            self.spec.named_loss.loss,
+            self.batches,
+            self.state.optimizer,
+            self.spec.train,
+            epochs,
+            is_stopping=is_stopping,
+        )
+
+    def logits(self, is_stopping: Callable[[], bool]) -> dict[str, Tensor]:
+        """Return what the network says about every measured split."""
+        return {
+            name: infer(
+                self.state.model,
+                images,
+                precision=self.spec.train.precision,
+                is_stopping=is_stopping,
+            )
+            for name, images in self.measured.items()
+        }
+
+    def predictions(self, logits: Mapping[str, Tensor]) -> dict[str, Predictions]:
+        """Return finite logits beside the labels that they are about."""
+        return {
+            name: Predictions.from_logits(
+                values, _split(self.splits, name).examples.labels, split=name
+            )
+            for name, values in logits.items()
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what the run is, what it was carried out with, and on which data."""
+        num_classes = self.dataset.num_classes
+        return {
+            "run": self.spec.to_dict(),
+            "fingerprint": self.fingerprint,
+            "dataset": {
+                "name": self.dataset.name,
+                "digest": self.dataset.digest,
+                "class_names": list(self.dataset.class_names),
+                "facts": dict(self.dataset.facts),
+            },
+            "target_confidence": self.spec.named_loss.loss.target_confidence(
+                num_classes
+            ),
+            "num_parameters": sum(p.numel() for p in self.state.model.parameters()),
+        }
+
+    def examples(self) -> Columns:
+        """Return which examples are measured, and their posterior where known."""
+        columns = _labels(self.splits)
+        known = self.posteriors()
+        if known:
+            posterior = np.concatenate([known[name] for name in MEASURED_SPLITS])
+            columns |= {f"posterior_{k}": col for k, col in enumerate(posterior.T)}
+        return columns
+
+    def columns(self, logits: Mapping[str, Tensor]) -> Columns:
+        """Return logits as the store keeps them: beside split, example and label."""
+        # The network computed in float32: storing more would store nothing.
+        values = torch.cat([logits[name] for name in MEASURED_SPLITS]).numpy()
+        return _labels(self.splits) | {
+            f"logit_{k}": column for k, column in enumerate(values.T)
+        }
+
+    def posteriors(self) -> dict[str, np.ndarray]:
+        """Return P(y | x) of every measured split; empty where it is not known."""
+        posteriors = {
+            name: _split(self.splits, name).examples.posterior
+            for name in MEASURED_SPLITS
+        }
+        return {name: p for name, p in posteriors.items() if p is not None}
+
+
+def _labels(splits: Splits) -> Columns:
+    parts = [_split(splits, name) for name in MEASURED_SPLITS]
+    labels = np.concatenate([part.examples.labels for part in parts])
+    examples = np.concatenate([part.indices for part in parts])
+    return {
+        "split": np.repeat(MEASURED_SPLITS, [len(part.indices) for part in parts]),
+        "example": examples.astype(np.int32),
+        "label": labels.astype(np.int32),
+    }
+
+
+def _split(splits: Splits, name: str) -> Split[Any]:
+    return getattr(splits, name)
