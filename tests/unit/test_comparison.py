@@ -162,6 +162,17 @@ def test_the_jackknife_leaves_examples_out_one_by_one():
     assert paired._left_out(some, 6) == pytest.approx(expected, abs=1e-14)
 
 
+def test_the_jackknife_knows_the_spread_of_the_difference():
+    values, errors = [], []
+    for seed in range(150):
+        pair = drawn(500, 1.5, 3.0, seed=seed, seen=(0, 0))
+        found = metrics.compare(*pair, replicates=19).differences["debiased_l2"]
+        values.append(found.value)
+        errors.append(np.diff(found.interval)[0] / 2 / 1.96)
+    # The spread of 150 values is known to 6 %.
+    assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.2)
+
+
 def false_alarms(sharpness, seen=(0, 1), trials=120):
     count = dict.fromkeys(NAMES, 0)
     for seed in range(trials):
@@ -228,7 +239,7 @@ def test_two_real_models():
 
 
 def test_all_pairs_are_adjusted_by_holm():
-    sets = dict(zip("abc", drawn(400, 1.0, 1.15, 1.4, seen=(0, 0, 0)), strict=True))
+    sets = dict(zip("abc", drawn(400, 1.0, 1.3, 3.0, seen=(0, 0, 0)), strict=True))
     found = metrics.compare_all(sets, replicates=199)
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
     for name in NAMES:
