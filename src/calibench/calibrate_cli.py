@@ -1,11 +1,12 @@
 """The commands `calibrate fit` and `calibrate apply`, thin like the rest."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from calibench.printing import AsJson, print_content
 
 calibrate_app = typer.Typer(no_args_is_help=True)
 
@@ -13,7 +14,6 @@ PredictionFile = Annotated[Path, typer.Argument(help="Predictions, in .npz or .c
 Kind = Annotated[
     str | None, typer.Option(help="logits or probs, where the file does not say.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @calibrate_app.command("fit")
@@ -61,7 +61,7 @@ def _print(facts: dict[str, Any], out: Path, *, as_json: bool) -> None:
             name: None if isinstance(value, float) and math.isinf(value) else value
             for name, value in facts.items()
         }
-        typer.echo(json.dumps(finite, indent=1))
+        print_content(finite, as_json=True)
     else:
         typer.echo(
             f"{facts['method']}: {facts['n']:,} examples, NLL "

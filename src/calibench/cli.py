@@ -1,16 +1,16 @@
 """Command line: stdout is data, stderr is talk, and exit codes say what went wrong."""
 
-import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from calibench.calibrate_cli import calibrate_app
+from calibench.data_cli import DataDir, data_app, data_dir
 from calibench.errors import CalibenchError, system_refusal
+from calibench.printing import AsJson, print_content, print_rows
 
 # Heavy imports wait inside the commands that need them, so that --help is quick.
 
@@ -19,19 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="List, fetch and check data sets.")
 app.add_typer(calibrate_app, name="calibrate", help="Fit and apply calibrators.")
 
 StudyFile = Annotated[Path, typer.Argument(help="Study to read, in TOML.")]
 StoreDir = Annotated[Path, typer.Argument(help="Store that a study was run in.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data", help="Where data sets lie (default: $CALIBENCH_DATA)."),
-]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-DatasetName = Annotated[str, typer.Argument(help="A name from `data list`.")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Runs at a time (default: one per core; 1 on a GPU)."),
@@ -85,8 +78,8 @@ def plan(study: StudyFile, data: DataDir = None, *, as_json: AsJson = False) -> 
     from calibench.lab.study.plan import planned
 
     spec = load_study(study)
-    plan = planned(spec, spec.dataset.shape(_data_dir(data)))
-    _print(plan.to_dict() if as_json else plan.table(), as_json=as_json)
+    plan = planned(spec, spec.dataset.shape(data_dir(data)))
+    print_content(plan.to_dict() if as_json else plan.table(), as_json=as_json)
 
 
 @app.command()
@@ -118,7 +111,7 @@ def status(store: StoreDir, *, as_json: AsJson = False) -> None:
     """Say how far each run is."""
     from calibench.lab.study.status import status_of
 
-    _print_rows(status_of(store), as_json=as_json)
+    print_rows(status_of(store), as_json=as_json)
 
 
 @app.command()
@@ -131,7 +124,7 @@ def score(store: StoreDir, *, as_json: AsJson = False) -> None:
     for folder in Store.existing(store).runs():
         rows.append({"run_id": folder.run_id, "epochs": rescore(folder)})
         _talk(f"{folder.run_id}: scored")
-    _print_rows(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
 
 
 @app.command()
@@ -162,7 +155,7 @@ def verify(
     from calibench.lab.study.prepared_run import Conditions
     from calibench.lab.study.verify import verify as checks
 
-    conditions = Conditions(data=_data_dir(data), device=device)
+    conditions = Conditions(data=data_dir(data), device=device)
     done = []
     for check in checks(
         Store.existing(store), conditions, num_replays=replay, seed=seed
@@ -172,7 +165,7 @@ def verify(
             found = "; ".join(check.problems) or "ok"
             typer.echo(f"{check.run_id}: {check.what}: {found}")
     if as_json:
-        _print([asdict(check) for check in done], as_json=True)
+        print_content([asdict(check) for check in done], as_json=True)
     raise typer.Exit(5 if any(check.problems for check in done) else 0)
 
 
@@ -194,45 +187,7 @@ def evaluate(
     from calibench.lab.evaluation import evaluate_or_compare
 
     found = evaluate_or_compare(files, against, kind=kind, num_bins=bins, by=by)
-    _print(found.to_dict() if as_json else found.text(), as_json=as_json)
-
-
-@data_app.command("list")
-def data_list(data: DataDir = None, *, as_json: AsJson = False) -> None:
-    """Name every data set, and whether it is at hand."""
-    from calibench.lab.data.catalog import list_datasets
-
-    _print_states(list_datasets(_data_dir(data)), as_json=as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(
-    name: DatasetName,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="Archive, folder or URL (default: its mirrors)."),
-    ] = None,
-    data: DataDir = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Download a data set, or take it from a file; check it and keep it."""
-    from calibench.lab.data.catalog import fetch
-    from calibench.lab.data.download_display import show_download
-
-    with show_download() as progress:
-        state = fetch(name, _data_dir(data), source=source, progress=progress)
-    _print_states([state], as_json=as_json)
-
-
-@data_app.command("verify")
-def data_verify(
-    name: DatasetName, data: DataDir = None, *, as_json: AsJson = False
-) -> None:
-    """Check a data set against the hashes kept with it."""
-    from calibench.lab.data.catalog import verify as verify_dataset
-
-    _print_states([verify_dataset(name, _data_dir(data))], as_json=as_json)
+    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 
 @app.command()
@@ -241,7 +196,7 @@ def theory(*, as_json: AsJson = False) -> None:
     from calibench import theory as theorems
 
     rows = theorems.margins()
-    _print(
+    print_content(
         [row.to_dict() for row in rows] if as_json else theorems.table(rows),
         as_json=as_json,
     )
@@ -260,9 +215,7 @@ def _run(
     from calibench.lab.study.prepared_run import Conditions
     from calibench.lab.study.run import run_study
 
-    conditions = Conditions(
-        data=_data_dir(data), device=device, allow_drift=allow_drift
-    )
+    conditions = Conditions(data=data_dir(data), device=device, allow_drift=allow_drift)
     return run_study(study, store, conditions, workers=workers, talk=_talk)
 
 
@@ -278,29 +231,6 @@ def _report(store: Path, out: Path, *, as_json: bool = False) -> None:
     _talk("")
     for path in written.files:
         _talk(f"wrote {path}")
-
-
-def _data_dir(given: Path | None) -> Path:
-    from calibench.lab.data.catalog import default_data_dir
-
-    return given or default_data_dir()
-
-
-def _print(content: Any, *, as_json: bool) -> None:  # noqa: ANN401 - rows, or their text
-    typer.echo(json.dumps(content, indent=1) if as_json else content)
-
-
-def _print_states(states: Iterable[Any], *, as_json: bool) -> None:
-    _print_rows(
-        [asdict(state) | {"facts": dict(state.facts)} for state in states],
-        as_json=as_json,
-    )
-
-
-def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    from calibench.lab.text_table import text_table
-
-    _print(rows if as_json else text_table(rows), as_json=as_json)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
