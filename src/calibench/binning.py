@@ -23,6 +23,9 @@ BinIndex: TypeAlias = Int[np.ndarray, " examples"]
 _LIMB = 2.0**30
 _BLOCK = 2**22
 
+# Redrawing a summary takes memory for every bin a thousand times over.
+_MOST_BINS = 10_000
+
 
 @dataclass(frozen=True, eq=False)
 class Bins:
@@ -55,7 +58,7 @@ def equal_width(confidence: Confidence, num_bins: int) -> Bins:
     (`np.linspace` puts some edges one rounding off, at 0.6000000000000001 for 0.6.)
 
     Raises:
-        ParameterError: `num_bins` is below 1.
+        ParameterError: `num_bins` is not in 1..10000.
 
     Source:
         Guo et al. 2017; the treatment of 0 is our choice.
@@ -93,7 +96,7 @@ def equal_mass(confidence: Confidence, num_bins: int) -> Bins:
     heavy ties leave some bins empty.
 
     Raises:
-        ParameterError: `num_bins` is below 1.
+        ParameterError: `num_bins` is not in 1..10000.
 
     Source:
         Nixon et al. 2019; keeping ties together is our choice.
@@ -240,4 +243,7 @@ def _edges(num_bins: int) -> Float64[np.ndarray, " edges"]:
 def _check_num_bins(num_bins: int) -> None:
     if num_bins < 1:
         msg = f"num_bins must be at least 1, got {num_bins}."
+        raise ParameterError(msg)
+    if num_bins > _MOST_BINS:
+        msg = f"num_bins must be at most {_MOST_BINS}, got {num_bins}. Usual is 15."
         raise ParameterError(msg)

@@ -46,7 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         _fail(system_refusal(error), exit_code=4)
     except MemoryError:
-        _fail("out of memory. Use fewer workers, or smaller batches.", exit_code=4)
+        _fail(
+            "out of memory. Use fewer workers, smaller batches or fewer bins.",
+            exit_code=4,
+        )
 
 
 @app.callback()

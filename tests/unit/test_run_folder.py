@@ -117,6 +117,16 @@ def test_new_scores_replace_the_old_in_one_step(folder):
     assert len(before) < len(folder.journal.path.read_bytes())
 
 
+def test_a_reader_overtaken_by_new_scores_reads_those(folder, monkeypatch):
+    stale = folder.history()
+    folder.commit_scores({epoch: [{"epoch": epoch, "nll": 0.0}] for epoch in (1, 2, 3)})
+    fresh = folder.history()
+    taken = iter([stale, fresh, stale, fresh])
+    monkeypatch.setattr(RunFolder, "history", lambda _: next(taken))
+    assert folder.rows(2) == [{"epoch": 2, "nll": 0.0}]
+    assert [row["nll"] for row in folder.all_rows()] == [0.0, 0.0, 0.0]
+
+
 def test_equal_columns_give_equal_bytes(tmp_path):
     folders = [RunFolder(tmp_path / name) for name in ("a", "b")]
     for folder in folders:

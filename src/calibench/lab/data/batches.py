@@ -95,12 +95,7 @@ class TrainingBatches:
     augmentation: Augmentation
 
     def __post_init__(self) -> None:
-        if len(self.images) < self.batch_size:
-            msg = (
-                f"the training split has {len(self.images)} examples and batch_size is "
-                f"{self.batch_size}. Lower batch_size, or take more examples."
-            )
-            raise ParameterError(msg)
+        check_batch_size(self.batch_size, len(self.images))
 
     @property
     def per_epoch(self) -> int:
@@ -144,3 +139,17 @@ class TrainingBatches:
             columns[mirrored] = columns[mirrored, ::-1]
         device = self.images.pixels.device
         return torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
+
+
+def check_batch_size(batch_size: int, num_examples: int) -> None:
+    """Refuse a batch that the train split cannot fill.
+
+    Raises:
+        ParameterError: It has fewer examples.
+    """
+    if num_examples < batch_size:
+        msg = (
+            f"the training split has {num_examples} examples and batch_size is "
+            f"{batch_size}. Lower batch_size, or take more examples."
+        )
+        raise ParameterError(msg)

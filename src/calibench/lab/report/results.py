@@ -204,7 +204,7 @@ def _placed(
 def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResult:
     history = folder.history()
     failure = _failure(folder)
-    is_over = history.outcome in {"finished", "diverged"}
+    is_over = history.is_over
     return RunResult(
         folder=folder,
         model=model,

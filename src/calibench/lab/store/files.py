@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from calibench.errors import IntegrityError, ResourceError
-from calibench.lab.durable import replacing, sync_folder
+from calibench.lab.durable import make_folder, replacing, sync_folder
 
 
 def write_bytes(path: Path, content: bytes) -> str:
@@ -21,7 +21,7 @@ def write_bytes(path: Path, content: bytes) -> str:
         ResourceError: The disk is full, the folder is read-only, ...
     """
     with _named_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with replacing(path) as file:
             file.write(content)
     return sha256(content).hexdigest()
@@ -34,7 +34,8 @@ def append_line(path: Path, line: str) -> None:
         ResourceError: The disk is full, the folder is read-only, ...
     """
     with _named_errors(path):
-        is_new = not path.exists()
+        # An empty one may be the leftover of a crash before its folder was synced.
+        is_new = not path.exists() or path.stat().st_size == 0
         with path.open("ab") as file:
             file.write(line.encode() + b"\n")
             file.flush()

@@ -73,6 +73,11 @@ class History:
         return "running" if self.epochs else "waiting"
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: the run finished, or diverged."""
+        return self.outcome in {"finished", "diverged"}
+
+    @property
     def reason(self) -> str | None:
         """Why the run ended early, where it did."""
         ends = [r for r in self.records if r["event"] == "end"]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from calibench.errors import LockedError
+from calibench.lab.durable import make_folder
 
 _POLL_SECONDS = 0.1
 
@@ -21,7 +22,7 @@ def owned(path: Path, *, patience: float = 10.0) -> Iterator[None]:
     Raises:
         LockedError: Another process still owns it after `patience` seconds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Not inherited by children (PEP 446), which would keep the lock alive.
     with path.open("a+") as file:
         _acquire(file.fileno(), path, patience)

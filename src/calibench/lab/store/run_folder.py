@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,17 +148,11 @@ class RunFolder:
 
     def rows(self, epoch: int) -> list[Row]:
         """Return the metrics of a committed epoch."""
-        name = f"{self.history().metrics_folder}/epoch-{epoch:04d}.jsonl"
-        return [json.loads(line) for line in self._read(name).splitlines()]
+        return self._rows(lambda name: name.endswith(f"/epoch-{epoch:04d}.jsonl"))
 
     def all_rows(self) -> list[Row]:
         """Return the metrics of every committed epoch, in order."""
-        history = self.history()
-        return [
-            json.loads(line)
-            for name in history.metrics_files
-            for line in read_checked(self.path / name, history.files[name]).splitlines()
-        ]
+        return self._rows(lambda _: True)
 
     def predictions(self, epoch: int) -> Columns:
         """Return `split`, `example`, `label`, `logit_0`, ... of a committed epoch."""
@@ -201,7 +195,9 @@ class RunFolder:
             try:
                 read_checked(self.path / name, expected)
             except IntegrityError as error:
-                problems.append(str(error))
+                # A run under way may have dropped a checkpoint in the meantime.
+                if not self.history().is_dropped(name, KEPT_CHECKPOINTS):
+                    problems.append(str(error))
         return problems
 
     def _commit(self, record: dict[str, Any], history: History) -> None:
@@ -216,6 +212,25 @@ class RunFolder:
             msg = f"{self.path}: the journal knows no {name}; has the run reached it?"
             raise IntegrityError(msg)
         return read_checked(self.path / name, files[name])
+
+    def _rows(self, is_wanted: Callable[[str], bool]) -> list[Row]:
+        history = self.history()
+        try:
+            return self._rows_by(history, is_wanted)
+        except IntegrityError:
+            # New scores may have replaced the metrics since the history was read.
+            now = self.history()
+            if now.generation == history.generation:
+                raise
+            return self._rows_by(now, is_wanted)
+
+    def _rows_by(self, history: History, is_wanted: Callable[[str], bool]) -> list[Row]:
+        return [
+            json.loads(line)
+            for name in history.metrics_files
+            if is_wanted(name)
+            for line in read_checked(self.path / name, history.files[name]).splitlines()
+        ]
 
     def _check_replay(
         self, epoch: int, files: dict[str, str], history: History

@@ -37,7 +37,7 @@ def execute(
     """
     folder = store.run(run_id)
     with folder.owned():
-        if folder.history().outcome in {"finished", "diverged"}:
+        if folder.history().is_over:
             return
         study = stored_study(store)
         run = PreparedRun.of(study, study.run(run_id), conditions)

@@ -14,6 +14,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+import torch
+
 from calibench.errors import (
     CalibenchError,
     IntegrityError,
@@ -190,7 +192,7 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
     except OSError as error:
         _note_failure(store, run_id, system_refusal(error))
         sys.exit(4)
-    except MemoryError:
+    except (MemoryError, torch.OutOfMemoryError):
         _note_failure(store, run_id, "out of memory. Lower batch_size or --workers.")
         sys.exit(4)
     except Exception as error:  # noqa: BLE001 - a user's loss may raise anything

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from calibench.lab.data.batches import check_batch_size
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.models import build_model, num_multiply_adds
@@ -86,9 +87,11 @@ def planned(study: StudySpec, shape: DatasetShape) -> Plan:
     """Count what every run of a study computes.
 
     Raises:
-        ParameterError: The data set has too few examples for the splits.
+        ParameterError: The data set has too few examples for the splits, or the train
+            split for one batch.
     """
     num_examples = study.splits.num_train_of(shape.num_train)
+    check_batch_size(study.train.batch_size, num_examples)
     per_image = {model: _multiply_adds(study, model, shape) for model in study.models}
     steps = _PASSES_PER_STEP * num_examples * study.train.epochs
     return Plan(

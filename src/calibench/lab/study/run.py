@@ -48,12 +48,12 @@ def run_study(
     )
     before = {folder.run_id: _history(folder) for folder in store.runs()}
     waiting = [
-        run_id
-        for run_id in plan.costliest_first()
-        if before[run_id].outcome not in {"finished", "diverged"}
+        run_id for run_id in plan.costliest_first() if not before[run_id].is_over
     ]
     if len(waiting) < len(before):
-        talk(f"{len(before) - len(waiting)} of {len(before)} runs are done.")
+        diverged = sum(each.outcome == "diverged" for each in before.values())
+        note = f", {diverged} of them diverged: see `status`" if diverged else ""
+        talk(f"{len(before) - len(waiting)} of {len(before)} runs are done{note}.")
     stop = StopRequest()
     with stop.listening():
         ended = show_progress(

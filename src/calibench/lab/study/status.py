@@ -24,6 +24,8 @@ def _row(store: Store, folder: RunFolder, epochs: int) -> dict[str, Any]:
         measured = _measured(folder, history.last_epoch)
     except IntegrityError as error:
         damage = str(error)
+    if history.is_over:
+        failure = ""  # of an earlier try
     state = "failed" if failure else history.outcome
     return {
         "run_id": folder.run_id,
