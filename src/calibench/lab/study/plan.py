@@ -11,7 +11,7 @@ from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.models import build_model, num_multiply_adds
 
 # Multiply-adds per second that one CPU core sustained in training these networks at
-# widths 8 to 16 (33 to 63e9, docs/log.md); a GPU is faster by two to four orders.
+# widths 8 to 16 (27 to 63e9, docs/log.md); a GPU is faster by two to four orders.
 _CORE_MULTIPLY_ADDS = 40e9
 
 _PASSES_PER_STEP = 3  # forward, and backward for activations and for weights
