@@ -10,12 +10,7 @@ import pytest
 from calibench.errors import ResourceError
 from calibench.lab.store import journal, lock, run_folder
 from calibench.lab.study.rescore import rescore
-from command_line import TINY, calibench, copied, flip_a_bit, refused, study_file
-
-
-@pytest.fixture
-def store(tiny_store, tmp_path):
-    return copied(tiny_store, tmp_path / "store")
+from command_line import TINY, calibench, flip_a_bit, refused, study_file
 
 
 def all_rows(store):

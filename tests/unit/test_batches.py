@@ -12,6 +12,10 @@ from calibench.lab.data.dataset import Examples
 CPU = torch.device("cpu")
 PLAIN = Augmentation(crop_padding=0, flip=False)
 CROPPED = Augmentation(crop_padding=2, flip=True)
+KINDS = [
+    Augmentation(crop_padding=2, flip=False),
+    Augmentation(crop_padding=0, flip=True),
+]
 
 
 def examples(count=40, channels=3, height=6, width=5, seed=0):
@@ -59,15 +63,19 @@ def test_the_order_depends_on_the_epoch():
     assert tuple(shown(some, 2)[0]) == orders[1], "asking again must change nothing"
 
 
-def test_the_augmentation_depends_on_the_epoch():
-    some = batches()
+@pytest.mark.parametrize("augmentation", KINDS, ids=["crop", "flip"])
+def test_the_augmentation_depends_on_the_epoch(augmentation):
+    some = batches(augmentation=augmentation)
     first, second, again = (shown(some, epoch)[1] for epoch in (1, 2, 1))
     assert same_pixels(first, again)
     assert not same_pixels(first, second)
 
 
-def test_the_augmentation_depends_on_the_seed():
-    first, second = (shown(batches(seed=seed), 1)[1] for seed in (3, 4))
+@pytest.mark.parametrize("augmentation", KINDS, ids=["crop", "flip"])
+def test_the_augmentation_depends_on_the_seed(augmentation):
+    first, second = (
+        shown(batches(seed=seed, augmentation=augmentation), 1)[1] for seed in (3, 4)
+    )
     assert not same_pixels(first, second)
 
 
@@ -127,15 +135,20 @@ def windows_equal_to(pixels, image, padding):
 def test_half_of_the_images_are_mirrored_whatever_their_crop():
     some = examples(count=400)
     batched = batches(some, augmentation=Augmentation(crop_padding=1, flip=True))
+    pixels = shown(batched, 1)[1]
     drawn = [
         found
-        for example, pixels in shown(batched, 1)[1].items()
-        for found in windows_equal_to(pixels, some.images[example], 1)
+        for example in range(400)
+        for found in windows_equal_to(pixels[example], some.images[example], 1)
     ]
     rows, columns, mirrored = (np.array(draws) for draws in zip(*drawn, strict=True))
     # Standard deviations: .025 of the share of 400, .05 of a correlation.
     assert abs(mirrored.mean() - 0.5) < 0.1
-    for first, second in [(rows, columns), (rows, mirrored), (columns, mirrored)]:
+    # Drawn from one stream, a flip would follow from a crop of half its number.
+    half = np.arange(400) // 2
+    pairs = [(rows, columns), (rows, mirrored), (columns, mirrored)]
+    pairs += [(rows[half], mirrored), (columns[half], mirrored)]
+    for first, second in pairs:
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
 
 

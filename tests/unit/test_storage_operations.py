@@ -151,3 +151,13 @@ def test_a_crash_during_recovery_loses_nothing_either(
             crashed(folder, monkeypatch, second, again)
             carry_on(folder)
             assert tree(folder) == files, (how, last, again, second)
+
+
+def test_what_a_kill_leaves_half_written_is_swept_up(whole, tmp_path, monkeypatch):
+    files, _ = whole
+    folder = RunFolder(tmp_path / "run")
+    assert crashed(folder, monkeypatch, 9, "after")
+    # Named after a process that is gone, it would never be taken over.
+    (folder.path / ".table.12345.unfinished").write_bytes(b"half")
+    carry_on(folder)
+    assert tree(folder) == files

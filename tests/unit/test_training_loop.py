@@ -318,6 +318,24 @@ def foreign_checkpoints():
     }
 
 
+class Trap:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_a_checkpoint_that_holds_code_is_refused_without_running_it(tmp_path):
+    path = tmp_path / "it ran"
+    mine = state(Recipe(epochs=1), normed=False)
+    with pytest.raises(IntegrityError):
+        mine.restore(saved({"model": Trap(str(path)), "optimizer": {}}))
+    assert not path.exists()
+
+
 def saved(content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
