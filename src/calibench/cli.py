@@ -215,11 +215,20 @@ def _run(
     data: Path | None = None,
     allow_drift: bool = False,
 ) -> int:
-    from calibench.lab.study.prepared_run import Conditions
-    from calibench.lab.study.run import run_study
+    from calibench.lab.study.stop_request import StopRequest
 
-    conditions = Conditions(data=data_dir(data), device=device, allow_drift=allow_drift)
-    return run_study(study, store, conditions, workers=workers, talk=_talk)
+    stop = StopRequest()
+    # From here on: torch takes seconds to load, and would swallow an interrupt.
+    with stop.listening():
+        from calibench.lab.study.prepared_run import Conditions
+        from calibench.lab.study.run import run_study
+
+        conditions = Conditions(
+            data=data_dir(data), device=device, allow_drift=allow_drift
+        )
+        return run_study(
+            study, store, conditions, workers=workers, is_stopping=stop, talk=_talk
+        )
 
 
 def _report(store: Path, out: Path, *, as_json: bool = False) -> None:

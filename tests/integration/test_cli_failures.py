@@ -1,14 +1,14 @@
 """A run that fails says why, and stops no other."""
 
+import os
 import signal
 
 import pytest
 
 from calibench.errors import IntegrityError, InterruptedRunError, LockedError
-from calibench.lab.study import launch
+from calibench.lab.study import launch, run
 from calibench.lab.study.launch import failure_path
 from calibench.lab.study.prepared_run import Conditions
-from calibench.lab.study.run import _exit_code
 from command_line import TINY, calibench, refused, results, study_file, unfinish
 
 
@@ -70,6 +70,39 @@ def test_a_run_that_failed_is_tried_again_and_then_nothing_of_it_is_left(
     assert results(store.path) == results(tiny_store)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_before_the_first_run_it_starts_none(
+    tmp_path, monkeypatch, number
+):
+    real = run.load_study
+
+    def load_study(path):
+        os.kill(os.getpid(), number)
+        return real(path)
+
+    monkeypatch.setattr(run, "load_study", load_study)
+    before = signal.getsignal(number)
+    told = refused(75, "run", study_file(tmp_path), "--store", tmp_path / "s")
+    assert told == (
+        "interrupted; everything committed is kept. Run the same command again.\n"
+    )
+    assert signal.getsignal(number) is before
+    rows = calibench("status", tmp_path / "s", "--json").json
+    assert [row["state"] for row in rows] == ["waiting", "waiting"]
+
+
+def test_asked_to_stop_when_all_is_done_it_is_done(store, monkeypatch):
+    real = run.load_study
+
+    def load_study(path):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(path)
+
+    monkeypatch.setattr(run, "load_study", load_study)
+    done = calibench("run", store.path / "study.toml", "--store", store.path)
+    assert (done.code, done.err) == (0, "2 of 2 runs are done.\n")
+
+
 FAILURES = {
     "a loss of the user's": (ValueError("boom"), 1, "ValueError: boom"),
     "an interrupt": (InterruptedRunError("stopped."), 75, None),
@@ -118,4 +151,4 @@ def test_a_worker_notes_why_it_failed(store, monkeypatch, error, code, reason):
     ],
 )
 def test_the_exit_code_of_a_study(outcomes, failures, code):
-    assert _exit_code(outcomes, failures) == code
+    assert run._exit_code(outcomes, failures) == code

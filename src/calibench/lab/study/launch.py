@@ -3,16 +3,13 @@
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -28,6 +25,7 @@ from calibench.lab.store import Store
 from calibench.lab.store.files import write_bytes
 from calibench.lab.study.execute import execute
 from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.stop_request import StopRequest
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 4.0  # from the request to stop until a worker is killed
@@ -49,33 +47,6 @@ class Event:
     outcome: str = ""
     exit_code: int = 0
     reason: str = ""
-
-
-@dataclass
-class StopRequest:
-    """Turns true on SIGTERM or SIGINT, so that work stops where it is safe to."""
-
-    is_set: bool = False
-
-    def __call__(self) -> bool:
-        return self.is_set
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Receive both signals in this process while the block runs."""
-        before = {
-            number: signal.signal(number, self._receive)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.is_set = True
 
 
 def launch(

@@ -9,7 +9,7 @@ import torch
 from calibench.errors import IntegrityError
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import History, RunFolder, Store
-from calibench.lab.study.launch import StopRequest, launch
+from calibench.lab.study.launch import launch
 from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
 from calibench.lab.study.prepared_run import Conditions
@@ -25,6 +25,7 @@ def run_study(
     conditions: Conditions,
     *,
     workers: int | None,
+    is_stopping: Callable[[], bool],
     talk: Callable[[str], None],
 ) -> int:
     """Run whatever is not finished yet; return the exit code of the whole.
@@ -54,21 +55,19 @@ def run_study(
         diverged = sum(each.outcome == "diverged" for each in before.values())
         note = f", {diverged} of them diverged: see `status`" if diverged else ""
         talk(f"{len(before) - len(waiting)} of {len(before)} runs are done{note}.")
-    stop = StopRequest()
-    with stop.listening():
-        ended = show_progress(
-            launch(
-                store,
-                waiting,
-                conditions,
-                workers=workers or _default_workers(device),
-                is_stopping=stop,
-            ),
-            num_runs=len(before),
-            num_epochs=study.train.epochs,
-            done_epochs=sum(history.last_epoch for history in before.values()),
-        )
-    if stop():
+    ended = show_progress(
+        launch(
+            store,
+            waiting,
+            conditions,
+            workers=workers or _default_workers(device),
+            is_stopping=is_stopping,
+        ),
+        num_runs=len(before),
+        num_epochs=study.train.epochs,
+        done_epochs=sum(history.last_epoch for history in before.values()),
+    )
+    if len(ended) < len(waiting) or "interrupted" in {e.outcome for e in ended}:
         talk("interrupted; everything committed is kept. Run the same command again.")
         return 75
     outcomes = [*(h.outcome for h in before.values()), *(e.outcome for e in ended)]
