@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
-Norm: TypeAlias = Literal["l1", "l2 squared", "max"]
+Norm: TypeAlias = Literal["l1", "l2", "l2 squared", "max"]
 Scheme: TypeAlias = Literal["equal_width", "equal_mass"]
 
 EDGES = "bins (lo, hi], confidence 0 in the first; edges b / M in float64"
@@ -18,25 +18,34 @@ class Definition:
 
     Attributes:
         quantity: What is computed, as a formula.
-        probability: Of the "predicted class", of "every class", or of the "label".
-        num_bins: How many bins; None without bins.
+        probability: Of the "predicted class", of "every class", of the "label", or of
+            "class 1".
+        num_bins: How many bins there are in effect; None without bins.
         scheme: How bins are laid; None without bins.
         closed: The side of a bin that belongs to it.
         edges: The rule for values on an edge, and for ties.
-        norm: "l1", "l2 squared", "max", or None.
+        extra_bin: What falls into a bin beyond `num_bins`, if there is one.
+        dropped: Which examples count for nothing, if there are any.
+        reduction: How the numbers of several classes become one.
+        norm: "l1", "l2", "l2 squared", "max", or None.
         debiased: Whether the bias of sampling is taken off.
+        sums: The arithmetic of sums over examples.
         temperature: What was done to the logits before.
         interval: The method of the interval, or why there is none.
     """
 
     quantity: str
-    probability: Literal["predicted class", "every class", "label"]
+    probability: Literal["predicted class", "every class", "label", "class 1"]
     num_bins: int | None = None
     scheme: Scheme | None = None
-    closed: Literal["right"] | None = None
+    closed: Literal["right", "left"] | None = None
     edges: str | None = None
+    extra_bin: str | None = None
+    dropped: str | None = None
+    reduction: str | None = None
     norm: Norm | None = None
     debiased: bool = False
+    sums: Literal["fixed point", "float64", "float32"] = "float64"
     temperature: str = "as given"
     interval: str = ""
 
@@ -59,7 +68,9 @@ def definitions(num_bins: int) -> dict[str, Definition]:
         "top_label_ece": _binned(size, num_bins),
         "top_label_ece_equal_mass": _binned(size, num_bins, scheme="equal_mass"),
         "classwise_ece": replace(
-            _binned(per_class, num_bins), probability="every class"
+            _binned(per_class, num_bins),
+            probability="every class",
+            reduction="mean over all classes",
         ),
         "max_calibration_error": _binned(
             "max_b |mean confidence - accuracy|",
@@ -126,5 +137,6 @@ def _binned(
         edges=EDGES if scheme == "equal_width" else RANKS,
         norm=norm,
         debiased=norm == "l2 squared",
+        sums="fixed point",
         interval=interval,
     )
