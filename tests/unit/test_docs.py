@@ -1,6 +1,5 @@
 """What the pages say is what the code does: menus, commands, links, examples."""
 
-import inspect
 import re
 import tomllib
 from dataclasses import MISSING, fields
@@ -9,7 +8,6 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from calibench import metrics
 from calibench.lab.data.sources import DATASETS
 from calibench.lab.data.splits import SplitSizes
 from calibench.lab.study.load import _SCHEDULES, load_study, study_from_table
@@ -18,7 +16,6 @@ from calibench.lab.training.recipe import Recipe
 from calibench.losses import LOSSES
 from calibench.models import MODELS, build_model, num_multiply_adds
 from calibench.posthoc import CALIBRATORS
-from calibench.predictions import Predictions
 from pages import (
     DOCS,
     PAGES,
@@ -75,20 +72,6 @@ def test_every_loss_has_its_rows(kind, cls):
     assert f"`{cls.__name__}`" in row_of(
         text("losses.md").partition("Notation")[0], kind
     )
-
-
-def test_every_metric_is_on_the_page():
-    exported = {name: getattr(metrics, name) for name in metrics.__all__}
-    names = {
-        name
-        for name, each in exported.items()
-        if inspect.isfunction(each)
-        and inspect.signature(each).return_annotation is float
-    }
-    names |= metrics.scalars(Predictions.from_probs([[1.0, 0.0]], [0])).keys()
-    assert len(names) > 12
-    page = text("metrics.md")
-    assert sorted(name for name in names if f"`{name}`" not in page) == []
 
 
 @pytest.mark.parametrize("name", MODELS)
