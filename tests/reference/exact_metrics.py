@@ -1,31 +1,50 @@
 """Definitions of the metrics in exact fractions: slow, obvious, nothing shared."""
 
 from fractions import Fraction
+from functools import cache, lru_cache
 
 
 def rows_of(probs, labels):
     """(probabilities as fractions, label) of each example."""
     return [
-        ([Fraction(float(p)) for p in row], int(label))
+        ([fraction(float(p)) for p in row], int(label))
         for row, label in zip(probs, labels, strict=True)
     ]
 
 
+@cache
+def fraction(number):
+    """The number that a float is, exactly."""
+    return Fraction(number)
+
+
 def pairs_of(probs, labels):
     """(confidence, 1 if right else 0) of each example."""
+    return pairs_of_rows(
+        tuple(tuple(float(p) for p in row) for row in probs),
+        tuple(int(label) for label in labels),
+    )
+
+
+# Only a memory of the last answers: many metrics are asked of the same examples.
+@lru_cache(maxsize=4)
+def pairs_of_rows(probs, labels):
     pairs = []
     for row, label in rows_of(probs, labels):
         top = max(row)
         pairs.append((top, int(row.index(top) == label)))
-    return pairs
+    return tuple(pairs)
+
+
+@cache
+def edges_of(num_bins):
+    """What a float64 division makes of b / num_bins, taken exactly."""
+    return [Fraction(b / num_bins) for b in range(1, num_bins + 1)]
 
 
 def equal_width_groups(values, num_bins):
-    """Positions of the values in each bin (lo, hi]; 0 belongs to the first.
-
-    An edge is what a float64 division makes of b / num_bins, taken exactly.
-    """
-    edges = [Fraction(b / num_bins) for b in range(1, num_bins + 1)]
+    """Positions of the values in each bin (lo, hi]; 0 belongs to the first."""
+    edges = edges_of(num_bins)
     groups = [[] for _ in edges]
     for position, value in enumerate(values):
         groups[next(b for b, edge in enumerate(edges) if value <= edge)].append(
@@ -46,6 +65,7 @@ def equal_mass_groups(values, num_bins):
 GROUPS = {"equal_width": equal_width_groups, "equal_mass": equal_mass_groups}
 
 
+@lru_cache(maxsize=8)
 def bins_of(pairs, num_bins, scheme):
     """(share of examples, mean value, mean outcome) of each non-empty bin."""
     groups = GROUPS[scheme]([value for value, _ in pairs], num_bins)
@@ -103,12 +123,21 @@ def classwise_ece(probs, labels, num_bins, scheme):
     num_classes = len(rows[0][0])
     total = Fraction(0)
     for k in range(num_classes):
-        pairs = [(row[k], int(label == k)) for row, label in rows]
+        pairs = tuple((row[k], int(label == k)) for row, label in rows)
         total += sum(
             share * abs(value - outcome)
             for share, value, outcome in bins_of(pairs, num_bins, scheme)
         )
     return total / num_classes
+
+
+def accuracy(probs, labels):
+    return 1 - error_rate(probs, labels)
+
+
+def mean_confidence(probs, labels):
+    pairs = pairs_of(probs, labels)
+    return sum(value for value, _ in pairs) / len(pairs)
 
 
 def confidence_gap(probs, labels):
