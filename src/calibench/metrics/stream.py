@@ -1,36 +1,16 @@
-"""What the metrics need to know of predictions, in constant size and mergeable.
+"""What all metrics need to know of predictions, in constant size and mergeable."""
 
-A state holds integer sums on one fine grid of cells, so that its bits depend on the
-multiset of examples alone: not on their order, sharding, batches or threads.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 
-from calibench.binning import (
-    BinStats,
-    equal_width_index,
-    from_limbs,
-    limb_sums,
-)
-from calibench.errors import DataError, ParameterError
+from calibench.binning import equal_width_index, from_limbs, limb_sums
 from calibench.metrics.classwise import ClassCells
 from calibench.metrics.float_sums import NUM_EXPONENTS, exponent_sums
 from calibench.metrics.scores import brier_terms
+from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.predictions import Predictions
-
-# Cells of the predicted class. Every number of bins that divides it has its edges among
-# the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
-NUM_CELLS = 7200
-# A cell adds up numbers of 30 bits in 63.
-MOST_EXAMPLES = 2**33
-
-# Rows of `MetricState.top`; a sum takes two.
-_COUNT, _RIGHT, _CONFIDENCE, _CONFIDENCE_RIGHT, _SQUARE = 0, 1, 2, 4, 6
-_TOP_ROWS = 8
 
 
 def class_cells_for(num_classes: int) -> int:
@@ -41,8 +21,8 @@ def class_cells_for(num_classes: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class MetricState:
-    """Sums over examples from which the binned metrics follow exactly.
+class MetricState(TopLabelState):
+    """Sums over examples from which the metrics follow.
 
     A value: `update` and `merge` return a new state. Numbers: `result`, and with
     intervals and floors `calibench.metrics.stream_evaluation`.
@@ -52,9 +32,6 @@ class MetricState:
     without any rounding. At most 2^33 examples, about 8.6e9.
 
     Attributes:
-        num_classes: K.
-        top: For each cell of the predicted class: examples, right ones, the sum of
-            confidences, that of right ones, that of squared gaps (sums as two limbs).
         classes: For each cell of each class: examples, those that bear its label, the
             sum of probabilities (two limbs).
         losses: Exact sums of -ln p(label) and of its square where it is finite.
@@ -67,106 +44,31 @@ class MetricState:
         0.625
     """
 
-    num_classes: int
-    top: Int64[np.ndarray, "rows=8 cells"]
     classes: Int64[np.ndarray, "rows=4 classes class_cells"]
     losses: Int64[np.ndarray, "powers=2 halves=2 exponents"]
     scores: Int64[np.ndarray, "limbs=2 scores=3"]
     infinite: Int64[np.ndarray, ""]
 
     @classmethod
-    def empty(cls, num_classes: int) -> "MetricState":
-        """The state of no examples.
-
-        Raises:
-            ParameterError: `num_classes` is below 2.
-        """
-        if num_classes < 2:
-            msg = f"num_classes must be at least 2, got {num_classes}."
-            raise ParameterError(msg)
-        cells = class_cells_for(num_classes)
-        return cls(
-            num_classes=num_classes,
-            top=np.zeros((_TOP_ROWS, NUM_CELLS), dtype=np.int64),
-            classes=np.zeros((4, num_classes, cells), dtype=np.int64),
-            losses=np.zeros((2, 2, NUM_EXPONENTS), dtype=np.int64),
-            scores=np.zeros((2, 3), dtype=np.int64),
-            infinite=np.zeros((), dtype=np.int64),
-        )
+    def shapes(cls, num_classes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each array, by name."""
+        return super().shapes(num_classes) | {
+            "classes": (4, num_classes, class_cells_for(num_classes)),
+            "losses": (2, 2, NUM_EXPONENTS),
+            "scores": (2, 3),
+            "infinite": (),
+        }
 
     @classmethod
-    def of(cls, some: Predictions) -> "MetricState":
-        """The state of these examples."""
+    def sums_of(cls, some: Predictions) -> dict[str, np.ndarray]:
+        """The arrays for these examples, by name."""
         losses, infinite = _losses(some)
-        return cls(
-            num_classes=some.num_classes,
-            top=_top_cells(some.confidence, some.correct),
-            classes=_class_cells(some),
-            losses=losses,
-            scores=_scores(some),
-            infinite=np.array(infinite, dtype=np.int64),
-        )
-
-    @property
-    def num_examples(self) -> int:
-        """How many examples it has seen."""
-        return int(self.top[_COUNT].sum())
-
-    def update(self, some: Predictions) -> "MetricState":
-        """The state with these examples added.
-
-        Raises:
-            DataError: The number of classes differs, or there are too many examples.
-        """
-        return self.merge(MetricState.of(some))
-
-    def merge(self, other: "MetricState") -> "MetricState":
-        """The state of the examples of both.
-
-        Raises:
-            DataError: The number of classes differs, or there are too many examples.
-        """
-        if other.num_classes != self.num_classes:
-            msg = (
-                f"{self.num_classes} classes cannot be merged with "
-                f"{other.num_classes}. Give predictions of one problem."
-            )
-            raise DataError(msg)
-        if self.num_examples + other.num_examples > MOST_EXAMPLES:
-            msg = f"a state has room for {MOST_EXAMPLES:,} examples and no more."
-            raise DataError(msg)
-        mine, others = self.to_arrays(), other.to_arrays()
-        return MetricState.from_arrays(
-            {name: np.asarray(mine[name] + others[name]) for name in _SUMS}
-        )
-
-    def result(self, num_bins: int = 15) -> dict[str, float]:
-        """Every number of `scalars`, by name.
-
-        Accuracy, the equal-width family, `classwise_ece` and `nll` have the bits that
-        they have in memory, means of confidences and Brier scores agree to 1e-15. The
-        two others are good to the bounds of `stream_results`.
-
-        Raises:
-            ParameterError: There are no examples, or `num_bins` does not divide the
-                number of cells.
-        """
-        # The results are read off a state, so their module is above this one.
-        from calibench.metrics.stream_results import results  # noqa: PLC0415
-
-        return results(self, num_bins)
-
-    def bins(self, num_bins: int) -> BinStats:
-        """What `top_label_bins` returns for these examples, bit for bit.
-
-        Raises:
-            ParameterError: There are no examples, or `num_bins` does not divide the
-                number of cells.
-        """
-        check_bins(self, num_bins, NUM_CELLS)
-        sums = self.top.reshape(_TOP_ROWS, num_bins, -1).sum(axis=2)
-        edges = np.arange(num_bins + 1) / num_bins
-        return stats_of(sums, edges)
+        return super().sums_of(some) | {
+            "classes": _class_cells(some),
+            "losses": losses,
+            "scores": _scores(some),
+            "infinite": np.array(infinite, dtype=np.int64),
+        }
 
     def class_bins(self, num_bins: int) -> ClassCells:
         """What `class_cells` returns for these examples, bit for bit.
@@ -178,88 +80,6 @@ class MetricState:
         check_bins(self, num_bins, self.classes.shape[2])
         sums = self.classes.reshape(4, self.num_classes, num_bins, -1).sum(axis=3)
         return ClassCells(count=sums[0], hits=sums[1], total=from_limbs(sums[2:]))
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """As arrays by name, for `numpy.savez` or to send to another process."""
-        return {name: getattr(self, name) for name in _SUMS}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "MetricState":
-        """The state whose `to_arrays` these are.
-
-        Raises:
-            DataError: They are of no state.
-        """
-        missing = [name for name in _SUMS if name not in arrays]
-        if missing:
-            msg = f"no metric state: it lacks {', '.join(missing)}."
-            raise DataError(msg)
-        shape = arrays["classes"].shape
-        expected = cls.empty(shape[1] if len(shape) == 3 and shape[1] > 1 else 2)
-        for name, like in expected.to_arrays().items():
-            given = arrays[name]
-            if given.shape != like.shape or given.dtype != np.int64:
-                msg = (
-                    f"no metric state: {name} has shape {given.shape} and dtype "
-                    f"{given.dtype}, not {like.shape} and int64."
-                )
-                raise DataError(msg)
-        return cls(expected.num_classes, **{name: arrays[name] for name in _SUMS})
-
-
-_SUMS = tuple(
-    field.name for field in fields(MetricState) if field.name != "num_classes"
-)
-
-
-def stats_of(
-    sums: Int64[np.ndarray, "rows=8 bins"], edges: Float64[np.ndarray, " edges"]
-) -> BinStats:
-    """The averages of sums of `MetricState.top`, without empty bins."""
-    kept = sums[_COUNT] > 0
-    sums = sums[:, kept]
-    count = sums[_COUNT]
-    return BinStats(
-        count=count,
-        confidence=from_limbs(sums[_CONFIDENCE : _CONFIDENCE + 2]) / count,
-        accuracy=sums[_RIGHT] / count,
-        squared_gap=from_limbs(sums[_SQUARE : _SQUARE + 2]) / count,
-        lo=edges[:-1][kept],
-        hi=edges[1:][kept],
-    )
-
-
-def check_bins(state: MetricState, num_bins: int, num_cells: int) -> None:
-    """Refuse a number of bins whose edges are not among those of the cells.
-
-    Raises:
-        ParameterError: There are no examples, or `num_bins` does not divide
-            `num_cells`.
-    """
-    if state.num_examples == 0:
-        msg = "a state without examples has no metrics. Update it first."
-        raise ParameterError(msg)
-    if num_bins < 1 or num_cells % num_bins:
-        fitting = [b for b in range(1, 101) if num_cells % b == 0]
-        msg = (
-            f"num_bins {num_bins} does not divide the {num_cells:,} cells of a stream. "
-            f"Choose from {', '.join(map(str, fitting))}."
-        )
-        raise ParameterError(msg)
-
-
-def _top_cells(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    index = equal_width_index(confidence, NUM_CELLS)
-    right = index[correct]
-    return np.concatenate(
-        [
-            np.bincount(index, minlength=NUM_CELLS)[None],
-            np.bincount(right, minlength=NUM_CELLS)[None],
-            limb_sums(index, confidence, NUM_CELLS),
-            limb_sums(right, confidence[correct], NUM_CELLS),
-            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS),
-        ]
-    )
 
 
 def _class_cells(some: Predictions) -> np.ndarray:

@@ -19,13 +19,15 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
-from calibench.metrics.stream import NUM_CELLS, MetricState
+from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_results import (
-    Averages,
+    ScoreAverages,
+    TopAverages,
     equal_mass_bins,
     results,
     smooth_error,
 )
+from calibench.metrics.stream_top import NUM_CELLS
 from calibench.metrics.verdict import verdict_on
 
 Found: TypeAlias = dict[str, tuple[Interval | None, NoiseFloor | None]]
@@ -65,7 +67,7 @@ def evaluate_state(
         0.25
     """
     check_replicates(replicates)
-    values = results(state, num_bins) | {"accuracy": Averages.of(state).accuracy}
+    values = results(state, num_bins) | {"accuracy": TopAverages.of(state).accuracy}
     measured = _averages(state, num_bins, level)
     stats = state.bins(num_bins)
     mass, bound = equal_mass_bins(state, num_bins)
@@ -134,14 +136,14 @@ def _drawn(
 
 
 def _averages(state: MetricState, num_bins: int, level: float) -> Found:
-    averages = Averages.of(state)
+    averages, scores = TopAverages.of(state), ScoreAverages.of(state)
     n = averages.n
     cells = state.class_bins(num_bins)
-    missing = averages.square_missing * n
+    missing = scores.square_missing * n
     return {
         "accuracy": (intervals.of_share(averages.right, n, level), None),
-        "nll": (_of_mean(averages.nll, averages.square_nll, n, level), None),
-        "brier": (_of_mean(averages.brier, averages.square_brier, n, level), None),
+        "nll": (_of_mean(scores.nll, scores.square_nll, n, level), None),
+        "brier": (_of_mean(scores.brier, scores.square_brier, n, level), None),
         "confidence_gap": (
             _of_mean(averages.gap, averages.square_gap, n, level),
             None,

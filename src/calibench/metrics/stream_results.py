@@ -21,7 +21,13 @@ from calibench.metrics.smooth import (
     integral_of_size,
     series_of_moments,
 )
-from calibench.metrics.stream import NUM_CELLS, MetricState, check_bins, stats_of
+from calibench.metrics.stream import MetricState
+from calibench.metrics.stream_top import (
+    NUM_CELLS,
+    TopLabelState,
+    check_bins,
+    stats_of,
+)
 
 # The series of the cells ends where a kernel of this width has damped it to e^-79.
 SMALLEST_WIDTH = 4 / NUM_CELLS
@@ -29,60 +35,53 @@ SMALLEST_WIDTH = 4 / NUM_CELLS
 _BEND = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi) / 8
 
 
-def results(state: MetricState, num_bins: int) -> dict[str, float]:
-    """`MetricState.result`."""
+def results(state: TopLabelState, num_bins: int) -> dict[str, float]:
+    """`TopLabelState.result`, and of a `MetricState` what else it knows."""
     stats = state.bins(num_bins)
-    averages = Averages.of(state)
-    return {
+    averages = TopAverages.of(state)
+    found = {
         "error_rate": averages.error_rate,
-        "nll": averages.nll,
-        "brier": averages.brier,
         "mean_confidence": averages.confidence,
         "confidence_gap": averages.gap,
         "top_label_ece": float(calibration_error.mean_size(stats)),
         "top_label_ece_equal_mass": equal_mass_error(state, num_bins)[0],
         "max_calibration_error": float(calibration_error.largest_size(stats)),
-        "classwise_ece": state.class_bins(num_bins).mean_size(),
         "overconfidence": float(calibration_error.mean_excess(stats)),
         "underconfidence": float(calibration_error.mean_shortfall(stats)),
         "debiased_l2": float(calibration_error.pair_products(stats)),
         "smooth_ece": smooth_error(state)[0],
     }
+    if not isinstance(state, MetricState):
+        return found
+    scores = ScoreAverages.of(state)
+    return found | {
+        "nll": scores.nll,
+        "brier": scores.brier,
+        "classwise_ece": state.class_bins(num_bins).mean_size(),
+    }
 
 
 @dataclass(frozen=True)
-class Averages:
-    """Means over examples, and the mean squares that their intervals need."""
+class TopAverages:
+    """Means over examples of what concerns the predicted class."""
 
     n: int
     right: int
     confidence: float
     gap: float
     square_gap: float
-    nll: float
-    square_nll: float
-    brier: float
-    square_brier: float
-    square_missing: float
 
     @classmethod
-    def of(cls, state: MetricState) -> "Averages":
+    def of(cls, state: TopLabelState) -> "TopAverages":
         """The means of a state that has seen examples."""
         sums = state.top.sum(axis=1)
-        n, right = int(sums[0]), int(sums[1])
-        half, square_half, missing = from_limbs(state.scores).tolist()
-        infinite = int(state.infinite) > 0
+        n = int(sums[0])
         return cls(
             n=n,
-            right=right,
+            right=int(sums[1]),
             confidence=float(from_limbs(sums[2:4])) / n,
             gap=_gap_sum(sums) / n,
             square_gap=float(from_limbs(sums[6:8])) / n,
-            nll=math.inf if infinite else total_of(state.losses[0]) / n,
-            square_nll=math.inf if infinite else total_of(state.losses[1]) / n,
-            brier=2 * half / n,
-            square_brier=4 * square_half / n,
-            square_missing=missing / n,
         )
 
     @property
@@ -96,7 +95,32 @@ class Averages:
         return (self.n - self.right) / self.n
 
 
-def equal_mass_bins(state: MetricState, num_bins: int) -> tuple[BinStats, float]:
+@dataclass(frozen=True)
+class ScoreAverages:
+    """Means over examples of proper scores, and the squares for their intervals."""
+
+    nll: float
+    square_nll: float
+    brier: float
+    square_brier: float
+    square_missing: float
+
+    @classmethod
+    def of(cls, state: MetricState) -> "ScoreAverages":
+        """The means of a state that has seen examples."""
+        n = state.num_examples
+        half, square_half, missing = from_limbs(state.scores).tolist()
+        infinite = int(state.infinite) > 0
+        return cls(
+            nll=math.inf if infinite else total_of(state.losses[0]) / n,
+            square_nll=math.inf if infinite else total_of(state.losses[1]) / n,
+            brier=2 * half / n,
+            square_brier=4 * square_half / n,
+            square_missing=missing / n,
+        )
+
+
+def equal_mass_bins(state: TopLabelState, num_bins: int) -> tuple[BinStats, float]:
     """Equal-mass bins in which the examples of a cell stay together, and a bound.
 
     The bound is on |error - error of `binning.equal_mass`| for every sum over bins of
@@ -127,13 +151,13 @@ def equal_mass_bins(state: MetricState, num_bins: int) -> tuple[BinStats, float]
     return stats, 2 * (size + int(split[1])) / n
 
 
-def equal_mass_error(state: MetricState, num_bins: int) -> tuple[float, float]:
+def equal_mass_error(state: TopLabelState, num_bins: int) -> tuple[float, float]:
     """`top_label_ece` with equal-mass bins, and a bound on its error."""
     stats, bound = equal_mass_bins(state, num_bins)
     return float(calibration_error.mean_size(stats)), bound
 
 
-def smooth_error(state: MetricState) -> tuple[float, float]:
+def smooth_error(state: TopLabelState) -> tuple[float, float]:
     """`smooth_ece`, and a bound on its error.
 
     Within a cell of width h examples are known by the sum of their gaps and its first
@@ -165,7 +189,7 @@ class CellSums(KernelSums):
     series: Float64[np.ndarray, " terms"] = field(default_factory=lambda: np.zeros(1))
 
     @classmethod
-    def of(cls, state: MetricState) -> "CellSums":
+    def of(cls, state: TopLabelState) -> "CellSums":
         """The series of a state."""
         count, right = state.top[0], state.top[1]
         total, total_right, square_gap = (
@@ -183,7 +207,7 @@ class CellSums(KernelSums):
         return float(integral_of_size(damped(self.series, width)))
 
 
-def confidence_quantile(state: MetricState, share: float) -> float:
+def confidence_quantile(state: TopLabelState, share: float) -> float:
     """The confidence below which a share of the examples lies, to within a cell.
 
     It is the mean confidence of the cell that holds the example of rank

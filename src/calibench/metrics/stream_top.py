@@ -1,0 +1,274 @@
+"""What the metrics of the predicted class need to know, in constant size and mergeable.
+
+A state holds integer sums on one fine grid of cells, so that its bits depend on the
+multiset of examples alone: not on their order, sharding, batches or threads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from calibench.binning import (
+    BinStats,
+    equal_width_index,
+    from_limbs,
+    limb_sums,
+)
+from calibench.errors import DataError, ParameterError
+from calibench.predictions import Predictions
+
+# Cells of the predicted class. Every number of bins that divides it has its edges among
+# the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
+NUM_CELLS = 7200
+# A cell adds up numbers of 30 bits in 63.
+MOST_EXAMPLES = 2**33
+
+# Rows of `TopLabelState.top`; a sum takes two.
+_COUNT, _RIGHT, _CONFIDENCE, _CONFIDENCE_RIGHT, _SQUARE = 0, 1, 2, 4, 6
+_TOP_ROWS = 8
+
+# Cells of the log-odds, where confidences near 1 lie far apart: 1 / 64 wide, from -16
+# to 48. What lies beyond is in the first and the last.
+ODDS_STEPS = 64
+LEAST_ODDS = -16
+NUM_ODDS = 4096
+# From these log-odds on, the confidence rounds to 1 in float32: 1 - c <= 2^-25.
+SATURATED = float(np.log(2.0**25 - 1))
+
+State = TypeVar("State", bound="TopLabelState")
+
+
+@dataclass(frozen=True, eq=False)
+class TopLabelState:
+    """Sums over examples from which the metrics of the predicted class follow.
+
+    A value: `update` and `merge` return a new state. Numbers: `result`. It takes
+    0.5 MB, whatever the number of classes. Confidences and gaps are cut to multiples of
+    2^-60 an example, as everywhere in `binning`. At most 2^33 examples, about 8.6e9.
+
+    Attributes:
+        num_classes: K.
+        top: For each cell of the confidence: examples, right ones, the sum of
+            confidences, that of right ones, that of squared gaps (sums as two limbs).
+        odds: For each cell of the log-odds of the predicted class: examples, right
+            ones.
+        saturated: In how many examples the confidence rounds to 1 in float32.
+
+    Example:
+        >>> some = Predictions.from_probs([[0.75, 0.25], [1.0, 0.0]], [0, 1])
+        >>> TopLabelState.of(some).result()["top_label_ece"]
+        0.625
+    """
+
+    num_classes: int
+    top: Int64[np.ndarray, "rows=8 cells"]
+    odds: Int64[np.ndarray, "rows=2 odds_cells"]
+    saturated: Int64[np.ndarray, ""]
+
+    @classmethod
+    def empty(cls: type[State], num_classes: int) -> State:
+        """The state of no examples.
+
+        Raises:
+            ParameterError: `num_classes` is below 2.
+        """
+        if num_classes < 2:
+            msg = f"num_classes must be at least 2, got {num_classes}."
+            raise ParameterError(msg)
+        shapes = cls.shapes(num_classes)
+        arrays = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
+        return cls(num_classes, **arrays)
+
+    @classmethod
+    def of(cls: type[State], some: Predictions) -> State:
+        """The state of these examples."""
+        return cls(some.num_classes, **cls.sums_of(some))
+
+    @classmethod
+    def shapes(cls, num_classes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each array, by name."""
+        del num_classes
+        return {"top": (_TOP_ROWS, NUM_CELLS), "odds": (2, NUM_ODDS), "saturated": ()}
+
+    @classmethod
+    def sums_of(cls, some: Predictions) -> dict[str, np.ndarray]:
+        """The arrays for these examples, by name."""
+        log_odds = cell_log_odds(some)
+        return {
+            "top": _top_cells(some.confidence, some.correct),
+            "odds": _odds_cells(log_odds, some.correct),
+            "saturated": np.asarray((log_odds >= SATURATED).sum(), dtype=np.int64),
+        }
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples it has seen."""
+        return int(self.top[_COUNT].sum())
+
+    def update(self: State, some: Predictions) -> State:
+        """The state with these examples added.
+
+        Raises:
+            DataError: The number of classes differs, or there are too many examples.
+        """
+        return self.merge(type(self).of(some))
+
+    def merge(self: State, other: State) -> State:
+        """The state of the examples of both.
+
+        Raises:
+            DataError: The number of classes differs, or there are too many examples.
+        """
+        if other.num_classes != self.num_classes:
+            msg = (
+                f"{self.num_classes} classes cannot be merged with "
+                f"{other.num_classes}. Give predictions of one problem."
+            )
+            raise DataError(msg)
+        if self.num_examples + other.num_examples > MOST_EXAMPLES:
+            msg = f"a state has room for {MOST_EXAMPLES:,} examples and no more."
+            raise DataError(msg)
+        merged = {
+            name: np.asarray(mine + getattr(other, name))
+            for name, mine in self._sums().items()
+        }
+        return type(self)(self.num_classes, **merged)
+
+    def result(self, num_bins: int = 15) -> dict[str, float]:
+        """Every number that follows from the state, by name.
+
+        Accuracy, the equal-width family, `classwise_ece` and `nll` have the bits that
+        they have in memory, means of confidences and Brier scores agree to 1e-15. The
+        others are good to the bounds of `stream_results`.
+
+        Raises:
+            ParameterError: There are no examples, or `num_bins` does not divide the
+                number of cells.
+        """
+        # The results are read off a state, so their module is above this one.
+        from calibench.metrics.stream_results import results  # noqa: PLC0415
+
+        return results(self, num_bins)
+
+    def bins(self, num_bins: int) -> BinStats:
+        """What `top_label_bins` returns for these examples, bit for bit.
+
+        Raises:
+            ParameterError: There are no examples, or `num_bins` does not divide the
+                number of cells.
+        """
+        check_bins(self, num_bins, NUM_CELLS)
+        sums = self.top.reshape(_TOP_ROWS, num_bins, -1).sum(axis=2)
+        edges = np.arange(num_bins + 1) / num_bins
+        return stats_of(sums, edges)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """As arrays by name, for `numpy.savez` or to send to another process."""
+        return {"num_classes": np.asarray(self.num_classes, np.int64), **self._sums()}
+
+    @classmethod
+    def from_arrays(cls: type[State], arrays: Mapping[str, np.ndarray]) -> State:
+        """The state whose `to_arrays` these are.
+
+        Raises:
+            DataError: They are of no state.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            msg = f"no metric state: it lacks {', '.join(missing)}."
+            raise DataError(msg)
+        num_classes = arrays["num_classes"]
+        if num_classes.shape != () or num_classes < 2:
+            msg = "no metric state: num_classes is not a number from 2."
+            raise DataError(msg)
+        expected = cls.shapes(int(num_classes))
+        for name, shape in expected.items():
+            given = arrays[name]
+            if given.shape != shape or given.dtype != np.int64:
+                msg = (
+                    f"no metric state: {name} has shape {given.shape} and dtype "
+                    f"{given.dtype}, not {shape} and int64."
+                )
+                raise DataError(msg)
+        return cls(int(num_classes), **{name: arrays[name] for name in expected})
+
+    def _sums(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in self.shapes(self.num_classes)}
+
+
+def stats_of(
+    sums: Int64[np.ndarray, "rows=8 bins"], edges: Float64[np.ndarray, " edges"]
+) -> BinStats:
+    """The averages of sums of `TopLabelState.top`, without empty bins."""
+    kept = sums[_COUNT] > 0
+    sums = sums[:, kept]
+    count = sums[_COUNT]
+    return BinStats(
+        count=count,
+        confidence=from_limbs(sums[_CONFIDENCE : _CONFIDENCE + 2]) / count,
+        accuracy=sums[_RIGHT] / count,
+        squared_gap=from_limbs(sums[_SQUARE : _SQUARE + 2]) / count,
+        lo=edges[:-1][kept],
+        hi=edges[1:][kept],
+    )
+
+
+def check_bins(state: TopLabelState, num_bins: int, num_cells: int) -> None:
+    """Refuse a number of bins whose edges are not among those of the cells.
+
+    Raises:
+        ParameterError: There are no examples, or `num_bins` does not divide
+            `num_cells`.
+    """
+    if state.num_examples == 0:
+        msg = "a state without examples has no metrics. Update it first."
+        raise ParameterError(msg)
+    if num_bins < 1 or num_cells % num_bins:
+        fitting = [b for b in range(1, 101) if num_cells % b == 0]
+        msg = (
+            f"num_bins {num_bins} does not divide the {num_cells:,} cells of a stream. "
+            f"Choose from {', '.join(map(str, fitting))}."
+        )
+        raise ParameterError(msg)
+
+
+def cell_log_odds(some: Predictions) -> Float64[np.ndarray, " examples"]:
+    """Log-odds of the predicted class from `probs`; infinite where the others vanish.
+
+    Unlike `Predictions.log_odds` they lose what underflows below 1e-308, far beyond the
+    last cell, and so need no second look at the logits.
+    """
+    rows = np.arange(some.num_examples)
+    others = some.probs.copy()
+    others[rows, some.predicted] = 0
+    with np.errstate(divide="ignore"):
+        return np.log(some.confidence) - np.log(others.sum(axis=1))
+
+
+def _top_cells(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    index = equal_width_index(confidence, NUM_CELLS)
+    right = index[correct]
+    return np.concatenate(
+        [
+            np.bincount(index, minlength=NUM_CELLS)[None],
+            np.bincount(right, minlength=NUM_CELLS)[None],
+            limb_sums(index, confidence, NUM_CELLS),
+            limb_sums(right, confidence[correct], NUM_CELLS),
+            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS),
+        ]
+    )
+
+
+def _odds_cells(log_odds: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    steps = (log_odds - LEAST_ODDS) * ODDS_STEPS
+    index = np.clip(steps, 0, NUM_ODDS - 1).astype(np.int64)
+    return np.stack(
+        [
+            np.bincount(index, minlength=NUM_ODDS),
+            np.bincount(index[correct], minlength=NUM_ODDS),
+        ]
+    )
