@@ -39,7 +39,7 @@ def calibrate_fit(
 def calibrate_apply(
     calibrator: Annotated[Path, typer.Argument(help="What `calibrate fit` wrote.")],
     file: PredictionFile,
-    out: Annotated[Path, typer.Option(help="File to write, .npz or .csv.")],
+    out: Annotated[Path, typer.Option(help="File to write: .npz, .csv or .parquet.")],
     kind: Kind = None,
     in_sample: Annotated[
         bool, typer.Option(help="Allow the rows that it was fitted on.")

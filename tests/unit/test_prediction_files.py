@@ -197,10 +197,10 @@ def test_an_archive_that_would_unfold_to_exhaust_memory(tmp_path, monkeypatch):
     )
     header = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 2)}
     member = ("probs.npy", npy(header, bytes(16 * 10**6)))
-    path = zipped(
-        tmp_path / "a.npz", [member, ("labels.npy", b"")], zipfile.ZIP_DEFLATED
-    )
-    with pytest.raises(DataError, match=r"unfold 15,\d+ bytes into 16,000,000"):
+    of_labels = {"descr": "|u1", "fortran_order": False, "shape": (10**6,)}
+    labels = ("labels.npy", npy(of_labels, bytes(10**6)))
+    path = zipped(tmp_path / "a.npz", [member, labels], zipfile.ZIP_DEFLATED)
+    with pytest.raises(DataError, match=r"unfold \d\d,\d+ bytes into 16,000,000"):
         read_predictions(path)
 
 

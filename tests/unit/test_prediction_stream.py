@@ -2,13 +2,17 @@
 
 import json
 
-import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from calibench.errors import DataError, ParameterError
 from calibench.lab.data.prediction_files import read_predictions
-from calibench.lab.data.prediction_stream import files_among, stream_predictions
+from calibench.lab.data.prediction_fragments import chunks_of, fragments_among
+from calibench.lab.data.prediction_listing import files_among
+from calibench.lab.data.prediction_stream import stream_predictions
 from calibench.metrics.stream import MetricState
 from calibench.predictions import Predictions
 
@@ -23,9 +27,9 @@ WHOLE = Predictions.from_logits(LOGITS, LABELS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Seven rows at a time, so that parts end everywhere."""
-    for name in ("prediction_chunks", "prediction_csv"):
+    for name in ("prediction_layout", "prediction_csv"):
         monkeypatch.setattr(f"calibench.lab.data.{name}.CHUNK", 21)
-    monkeypatch.setattr("calibench.lab.data.prediction_parquet._NUMBERS", 21)
+    monkeypatch.setattr("calibench.lab.data.prediction_parquet.BATCH", 48)
 
 
 def write_npz(path, logits=LOGITS, labels=LABELS):
@@ -55,21 +59,43 @@ def write_csv(path, logits=LOGITS, labels=LABELS):
 
 def columns(logits=LOGITS, labels=LABELS):
     numbers = {f"logit_{k}": np.ascontiguousarray(logits[:, k]) for k in range(3)}
-    return {"label": labels, "site": GROUPS} | numbers
+    return pa.table({"label": labels, "site": GROUPS} | numbers)
 
 
-def write_parquet(path, table=None, query="SELECT * FROM given"):
-    with duckdb.connect(":memory:") as connection:
-        connection.register("given", table or columns())
-        connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+def lists(kind=pa.list_):
+    flat = pa.array(LOGITS.ravel())
+    make = {
+        pa.list_: lambda: pa.ListArray.from_arrays(np.arange(0, 301, 3), flat),
+        pa.large_list: lambda: pa.LargeListArray.from_arrays(
+            np.arange(0, 301, 3), flat
+        ),
+        "fixed": lambda: pa.FixedSizeListArray.from_arrays(flat, 3),
+        "tensor": lambda: pa.FixedShapeTensorArray.from_numpy_ndarray(LOGITS),
+    }
+    return pa.table({"labels": LABELS, "site": GROUPS, "logits": make[kind]()})
 
 
-def write_lists(path):
-    write_parquet(
-        path,
-        query="SELECT label AS labels, site, [logit_0, logit_1, logit_2] AS logits "
-        "FROM given",
-    )
+def write_parquet(path, table=None, **options):
+    table = columns() if table is None else table
+    pq.write_table(table, path, row_group_size=40, **options)
+
+
+def write_arrow(path, table=None, options=None):
+    table = columns() if table is None else table
+    with pa.ipc.new_file(path, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=40)
+
+
+def write_arrow_stream(path, table=None):
+    table = columns() if table is None else table
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=40)
+
+
+def with_names(table):
+    """Sites as a dictionary of text, as pandas writes categories."""
+    text = pc.cast(table["site"], pa.string()).dictionary_encode()
+    return table.set_column(table.column_names.index("site"), "site", text)
 
 
 def safetensors(**arrays):
@@ -91,6 +117,7 @@ def write_safetensors(path):
     path.write_bytes(safetensors(site=GROUPS, logits=LOGITS, labels=LABELS))
 
 
+PACKED = pa.ipc.IpcWriteOptions(compression="zstd")
 WRITERS = {
     "npz": ("a.npz", write_npz),
     "compressed": ("a.npz", write_compressed),
@@ -98,7 +125,15 @@ WRITERS = {
     "npy": ("a_logits.npy", write_npy),
     "csv": ("a.csv", write_csv),
     "parquet": ("a.parquet", write_parquet),
-    "lists": ("a.parquet", write_lists),
+    "lists": ("a.parquet", lambda path: write_parquet(path, lists())),
+    "fixed lists": ("a.parquet", lambda path: write_parquet(path, lists("fixed"))),
+    "names": ("a.parquet", lambda path: write_parquet(path, with_names(columns()))),
+    "arrow": ("a.arrow", write_arrow),
+    "packed": ("a.arrow", lambda path: write_arrow(path, options=PACKED)),
+    "arrow stream": ("a.arrow", write_arrow_stream),
+    "arrow lists": ("a.feather", lambda path: write_arrow(path, lists(pa.large_list))),
+    "tensor": ("a.arrow", lambda path: write_arrow_stream(path, lists("tensor"))),
+    "arrow names": ("a.arrow", lambda path: write_arrow(path, with_names(lists()))),
     "safetensors": ("a.safetensors", write_safetensors),
 }
 
@@ -120,7 +155,8 @@ def state_of(chunks):
 def test_every_format_holds_the_same_rows_in_small_parts(written):
     chunks = list(stream_predictions([written]))
     sizes = [chunk.predictions.num_examples for chunk in chunks]
-    assert sizes == [7] * 14 + [2]
+    assert sum(sizes) == ROWS
+    assert max(sizes) == 7
     values = np.concatenate([chunk.predictions.values for chunk in chunks])
     labels = np.concatenate([chunk.predictions.labels for chunk in chunks])
     assert values.tobytes() == WHOLE.values.tobytes()
@@ -177,21 +213,24 @@ def bad_labels():
         ("a.npz", write_npz),
         ("a.csv", write_csv),
         ("a.parquet", lambda path, *given: write_parquet(path, columns(*given))),
+        ("a.arrow", lambda path, *given: write_arrow(path, columns(*given))),
     ],
 )
 def test_rows_are_counted_from_the_start_of_the_file(tmp_path, name, write):
     path = tmp_path / name
     write(path, bad_logits(), LABELS)
-    # DuckDB writes NaN as a missing value.
-    bad = "no value in row 52" if name == "a.parquet" else "nan in row 52, column 1"
-    with pytest.raises(DataError, match=rf"{name}: logit.*: {bad} "):
+    with pytest.raises(
+        DataError, match=rf"{name}: logit.*: nan in row 52, column 1 .*Drop or repair"
+    ):
         list(stream_predictions([path]))
     write(path, LOGITS, bad_labels())
     with pytest.raises(DataError, match=rf"{name}: labels: 3 in row 52 \(counted"):
         list(stream_predictions([path]))
 
 
-@pytest.mark.parametrize("kind", ["npz", "safetensors", "npy", "parquet", "csv"])
+@pytest.mark.parametrize(
+    "kind", ["npz", "safetensors", "npy", "parquet", "csv", "arrow", "packed"]
+)
 def test_every_cut_is_refused(tmp_path, kind):
     name, write = WRITERS[kind]
     path = tmp_path / name
@@ -233,7 +272,7 @@ def test_a_signaling_nan_is_refused_as_any_other(tmp_path):
 
 
 def test_a_fortran_array_that_memory_cannot_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr("calibench.lab.data.prediction_chunks._LARGEST_WHOLE", 1000)
+    monkeypatch.setattr("calibench.lab.data.prediction_arrays._LARGEST_WHOLE", 1000)
     write_fortran(tmp_path / "a.npz")
     with pytest.raises(DataError, match="1,200 bytes in Fortran order"):
         list(stream_predictions([tmp_path / "a.npz"]))
@@ -274,47 +313,172 @@ def test_safetensors_of_something_else(tmp_path, content, message):
         list(stream_predictions([path]))
 
 
+def holed():
+    values = columns()["logit_1"].to_numpy().tolist()
+    values[30] = None
+    return columns().set_column(3, "logit_1", pa.array(values, pa.float32()))
+
+
+def probs(values, kind=None):
+    return pa.table({"label": [0, 1], "probs": pa.array(values, kind)})
+
+
+WRONG_TABLES = {
+    "one column": (columns().select(["label", "logit_0"]), "one class column, logit_0"),
+    "no label": (columns().drop_columns("label"), "no column 'label'"),
+    "no predictions": (columns().select(["label"]), "neither logits nor probs"),
+    "no rows": (columns().slice(0, 0), "no rows"),
+    "no rows of lists": (lists().slice(0, 0), "no rows"),
+    "a gap": (holed(), r"logit_1: no value in row 30 .*Drop the row"),
+    "ragged": (probs([[0.5, 0.5], [1.0]]), "row 1 .* has 1 numbers, others 2"),
+    "a gap inside": (probs([[0.5, 0.5], [0.5, None]]), "row 1 .* lacks number 1"),
+    "no list": (probs([[0.5, 0.5], None]), "probs: no value in row 1"),
+    "narrow": (probs([[1.0], [1.0]]), "at most 1 numbers"),
+    "narrow and fixed": (probs([[1.0]] * 2, pa.list_(pa.float32(), 1)), "at most 1"),
+    "lists of text": (probs([["a", "b"]] * 2), "probs must hold real numbers, got the"),
+    "text": (
+        pa.table({"label": ["cat"], "logit_0": [0.5], "logit_1": [0.5]}),
+        "label must hold real numbers, got the type string",
+    ),
+    "decimals": (
+        pa.table({"label": [0], "prob_1": pa.array([0.5]).cast(pa.decimal128(9, 3))}),
+        "prob_1 must hold real numbers, got the type decimal128",
+    ),
+    "two of a name": (
+        pa.Table.from_arrays([pa.array([0])] * 2, names=["label", "label"]),
+        "repeats label",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TABLES)
 @pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        ("SELECT label, logit_0 FROM given", "one class column, logit_0"),
-        ("SELECT logit_0, logit_1 FROM given", "no column 'label'"),
-        ("SELECT label FROM given", "neither logits nor probs"),
-        ("SELECT * FROM given LIMIT 0", "no rows"),
-        (
-            "SELECT * REPLACE (CASE WHEN logit_1 = (SELECT logit_1 FROM given LIMIT 1 "
-            "OFFSET 30) THEN NULL ELSE logit_1 END AS logit_1) FROM given",
-            "logit_1: no value in row 30",
-        ),
-        (
-            "SELECT label, CASE WHEN site = 0 THEN [0.5, 0.5] ELSE [1.0] END AS probs "
-            "FROM given",
-            "row 1 .* has 1 numbers, others 2",
-        ),
-        ("SELECT label, [0.5, NULL] AS probs FROM given", "lacks a number"),
-        ("SELECT label, [1.0] AS probs FROM given", "at most 1 numbers"),
-        ("SELECT 'cat' AS label, logit_0, logit_1 FROM given", "real numbers"),
-    ],
+    ("name", "write"), [("a.parquet", write_parquet), ("a.arrow", write_arrow)]
 )
-def test_parquet_of_something_else(tmp_path, query, message):
-    path = tmp_path / "a.parquet"
-    write_parquet(path, query=query)
-    with pytest.raises(DataError, match=rf"a\.parquet: .*{message}"):
-        list(stream_predictions([path]))
+def test_tables_of_something_else(tmp_path, case, name, write):
+    table, message = WRONG_TABLES[case]
+    write(tmp_path / name, table)
+    with pytest.raises(DataError, match=rf"a\.\w+: .*{message}"):
+        list(stream_predictions([tmp_path / name]))
 
 
-def test_splits_are_not_mixed(tmp_path):
-    path = tmp_path / "a.parquet"
-    query = "SELECT *, CASE WHEN site = 0 THEN 'test' ELSE 'selection' END AS split "
-    write_parquet(path, query=query + "FROM given")
-    with pytest.raises(DataError, match="holds 2 splits"):
+def test_a_dictionary_is_no_column_of_numbers(tmp_path):
+    labels = pa.array(LABELS).dictionary_encode()
+    write_arrow(tmp_path / "a.arrow", columns().set_column(0, "label", labels))
+    with pytest.raises(DataError, match=r"label must hold .* type dictionary"):
+        list(stream_predictions([tmp_path / "a.arrow"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.parquet", write_parquet), ("a.arrow", write_arrow)]
+)
+def test_splits_are_not_mixed(tmp_path, name, write):
+    path = tmp_path / name
+    split = np.where(GROUPS == 0, "test", "selection")
+    write(path, columns().append_column("split", pa.array(split)))
+    with pytest.raises(DataError, match=r"holds 2 splits \(selection, test\)"):
         list(stream_predictions([path]))
     groups = {g for c in stream_predictions([path], by="split") for g in c.groups}
     assert groups == {"test", "selection"}
+    write(path, columns().append_column("split", pa.array(["test"] * ROWS)))
+    assert len(list(stream_predictions([path]))) > 1
+
+
+def test_a_group_of_a_name_that_would_fill_memory(tmp_path):
+    names = pa.array(["x" * 5000] * ROWS)
+    write_parquet(tmp_path / "a.parquet", columns().set_column(1, "site", names))
+    with pytest.raises(DataError, match=r"site: a group's name has 5,000 characters"):
+        list(stream_predictions([tmp_path / "a.parquet"], by="site"))
+
+
+def flipped(path, wanted, position):
+    whole = path.read_bytes()
+    at = whole.index(wanted) + position
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+
+
+def test_a_flipped_bit_in_a_page_with_a_checksum_is_seen(tmp_path):
+    path = tmp_path / "a.parquet"
+    plain = {"use_dictionary": False, "compression": "none"}
+    stored = np.ascontiguousarray(LOGITS[:40, 1]).tobytes()
+    write_parquet(path, write_page_checksum=True, **plain)
+    (fragment,) = fragments_among([path])
+    assert fragment.has_checksums
+    flipped(path, stored, 50)
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable .*CRC"):
+        list(stream_predictions([path]))
+    # Without one, nothing can tell.
+    write_parquet(path, **plain)
+    (fragment,) = fragments_among([path])
+    assert not fragment.has_checksums
+    flipped(path, stored, 50)
+    assert state_of(stream_predictions([path])).num_examples == ROWS
+
+
+def test_lists_that_would_unfold_to_exhaust_memory(tmp_path, monkeypatch):
+    limit = "calibench.lab.data.prediction_parquet._UNSUSPICIOUS_BYTES"
+    monkeypatch.setattr(limit, 10**5)
+    flat = pa.array(np.zeros(40 * 1000, np.float32))
+    given = pa.ListArray.from_arrays(np.arange(0, 40_001, 1000), flat)
+    labels = np.zeros(40, np.int64)
+    write_parquet(tmp_path / "a.parquet", pa.table({"label": labels, "probs": given}))
+    with pytest.raises(DataError, match=r"row group 0 would unfold \d+ bytes into 320"):
+        list(stream_predictions([tmp_path / "a.parquet"]))
+
+
+@pytest.mark.parametrize("options", [None, PACKED])
+def test_a_record_batch_that_memory_cannot_hold(tmp_path, monkeypatch, options):
+    monkeypatch.setattr("calibench.lab.data.prediction_ipc._LARGEST_BATCH", 10**6)
+    zeros = np.zeros(10**5, np.float32)
+    table = pa.table({"label": np.zeros(10**5, np.int8), "logit_1": zeros})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+    assert (options is None) == ((tmp_path / "a.arrow").stat().st_size > 10**5)
+    monkeypatch.setattr("calibench.lab.data.prediction_ipc._LARGEST_BATCH", 499_999)
+    with pytest.raises(DataError, match=r"from row 0 on unfolds to 500,\d+ bytes"):
+        list(stream_predictions([tmp_path / "a.arrow"]))
+
+
+def test_the_first_feather(tmp_path):
+    (tmp_path / "a.feather").write_bytes(b"FEA1" + bytes(40))
+    with pytest.raises(DataError, match=r"a\.feather: .*first version of Feather"):
+        list(stream_predictions([tmp_path / "a.feather"]))
+
+
+def test_fragments_divide_a_file_between_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("calibench.lab.data.prediction_fragments._NUMBERS", 150)
+    write_parquet(tmp_path / "a.parquet")
+    write_csv(tmp_path / "b.csv")
+    spans = [
+        (f.file.name, f.span.start, f.span.stop, f.span.units)
+        for f in fragments_among([tmp_path])
+    ]
+    # Two fragments of at most 50 rows are wanted, and a row group is not cut.
+    assert spans == [
+        ("a.parquet", 0, 40, range(1)),
+        ("a.parquet", 40, 100, range(1, 3)),
+        ("b.csv", 0, None, range(0)),
+    ]
+
+
+def test_fragments_together_are_the_file(written, monkeypatch):
+    monkeypatch.setattr("calibench.lab.data.prediction_fragments._NUMBERS", 90)
+    fragments = list(fragments_among([written]))
+    chunks = [
+        chunk for fragment in reversed(fragments) for chunk in chunks_of(fragment)
+    ]
+    chunks.sort(key=lambda chunk: chunk.start)
+    values = np.concatenate([chunk.values for chunk in chunks])
+    assert values.astype(np.float64).tobytes() == WHOLE.values.tobytes()
+    starts = np.cumsum([0, *(len(chunk.labels) for chunk in chunks)])
+    assert [chunk.start for chunk in chunks] == starts[:-1].tolist()
+    size = written.stat().st_size
+    assert sum(fragment.size for fragment in fragments) == pytest.approx(size, abs=3)
+    assert sum(chunk.size for chunk in chunks) == pytest.approx(size, rel=0.2)
 
 
 def test_files_folders_and_globs_are_one_data_set(tmp_path):
-    for name in ("b.npz", "a.npz", "c.txt"):
+    for name in ("b.npz", "a.npz", "c.txt", ".d.npz"):
         (tmp_path / name).write_bytes(b"x")
     write_npy(tmp_path / "a_logits.npy")
     expected = ["a.npz", "a_logits.npy", "b.npz"]
@@ -347,10 +511,10 @@ def test_labels_of_arrays_lie_beside_them(tmp_path):
 
 
 def test_a_format_that_is_not_read_and_a_file_that_is_not_there(tmp_path):
-    (tmp_path / "a.arrow").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"cannot read '\.arrow'; give one of \.npz"):
-        list(stream_predictions([tmp_path / "a.arrow"]))
-    with pytest.raises(DataError, match=r"b\.npz: does not exist"):
+    (tmp_path / "a.orc").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"cannot read '\.orc'; give one of \.npz"):
+        list(stream_predictions([tmp_path / "a.orc"]))
+    with pytest.raises(DataError, match=r"b\.npz: does not exist\. Check the name"):
         list(stream_predictions([tmp_path / "b.npz"]))
     with pytest.raises(ParameterError, match="unknown kind 'logit'"):
         list(stream_predictions([tmp_path / "b.npz"], kind="logit"))

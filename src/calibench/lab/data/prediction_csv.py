@@ -1,57 +1,130 @@
 """Predictions in `.csv`, some lines at a time."""
 
 import csv
+import io
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from calibench.errors import DataError
-from calibench.lab.data.prediction_chunks import CHUNK, RawChunk
-from calibench.lab.data.prediction_files import (
+from calibench.lab.data.prediction_layout import (
+    CHUNK,
+    Layout,
+    RawChunk,
+    Span,
+    Wanted,
     choose_columns,
-    label_in,
-    number_in,
-    refuse_cut_end,
-    whole_rows,
 )
+from calibench.lab.data.prediction_source import StoredFile
 
 
-def csv_chunks(path: Path, kind: str | None, by: str | None) -> Iterator[RawChunk]:
-    """Read a header with `label` and a column for each class, and its lines.
+def csv_layout(file: StoredFile, wanted: Wanted) -> Layout:
+    """What a header declares: `label` and a column for each class.
+
+    Raises:
+        DataError: It is cut, damaged or something else.
+    """
+    with _opened(file) as (_, lines):
+        kind, _, columns = choose_columns(next(lines, []), wanted)
+        return Layout(kind, len(columns), num_rows=None)
+
+
+def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChunk]:
+    """Read the lines, always from the first: where one begins, only they can tell.
 
     Raises:
         DataError: It is cut, damaged or something else; the message names the line.
     """
-    refuse_cut_end(path)
+    start, done = span.start, 0
+    with _opened(file) as (stream, lines):
+        header: list[str] = next(lines, [])
+        kind, label, names = choose_columns(header, wanted)
+        label_column, columns = header.index(label), [header.index(n) for n in names]
+        rows = _whole_rows(lines, len(header))
+        at_a_time = max(1, CHUNK // len(columns))
+        while True:
+            values, labels, groups = array("d"), array("q"), []
+            for row in islice(rows, at_a_time):
+                line = lines.line_num
+                labels.append(_label_in(row[label_column], line))
+                values.extend(_number_in(row[c], header[c], line) for c in columns)
+                if wanted.by is not None:
+                    groups.append(row[header.index(wanted.by)])
+            if not labels:
+                return
+            read, done = stream.tell() - done, stream.tell()
+            yield RawChunk(
+                kind,
+                np.frombuffer(values, dtype=np.float64).reshape(-1, len(columns)),
+                np.frombuffer(labels, dtype=np.int64),
+                np.array(groups, dtype=np.str_) if wanted.by is not None else None,
+                start,
+                read,
+            )
+            start += len(labels)
+
+
+@contextmanager
+def _opened(file: StoredFile) -> Iterator[tuple[BinaryIO, Any]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text, strict=True)
-            header = next(lines)
-            chosen, label_column, columns = choose_columns(header, kind)
-            if by is not None and by not in header:
-                msg = f"no column {by!r} among {', '.join(header)}."
+        with file.open() as stream:
+            stream.seek(-1, io.SEEK_END)
+            if stream.read() not in {b"\n", b"\r"}:
+                msg = "the last line has no line end, so it may be cut. Add one if not."
                 raise DataError(msg)
-            rows = whole_rows(lines, len(header))
-            at_a_time = max(1, CHUNK // len(columns))
-            while True:
-                values, labels, groups = array("d"), array("q"), []
-                for row in islice(rows, at_a_time):
-                    line = lines.line_num
-                    labels.append(label_in(row[label_column], line))
-                    values.extend(number_in(row[c], header[c], line) for c in columns)
-                    if by is not None:
-                        groups.append(row[header.index(by)])
-                if not labels:
-                    return
-                yield RawChunk(
-                    chosen,
-                    np.frombuffer(values, dtype=np.float64).reshape(-1, len(columns)),
-                    np.frombuffer(labels, dtype=np.int64),
-                    np.array(groups, dtype=np.str_) if by is not None else None,
-                )
+            stream.seek(0)
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            yield stream, csv.reader(text, strict=True)
     except (csv.Error, UnicodeDecodeError) as error:
-        msg = f"not a readable CSV file: {error}"
+        msg = f"not a readable CSV file: {error}. Write it in UTF-8, quotes closed."
         raise DataError(msg) from error
+
+
+def _whole_rows(
+    lines: Any,  # noqa: ANN401 - the type of a csv.reader has no name
+    width: int,
+) -> Iterator[list[str]]:
+    """Refuse rows that are shorter or longer than the header."""
+    # The reader's own line_num counts physical lines, as an editor does.
+    for row in lines:
+        if len(row) != width:
+            msg = (
+                f"line {lines.line_num} has {len(row)} cells, the header {width}. "
+                "Give each line one cell per column; quote a cell that has a comma."
+            )
+            raise DataError(msg)
+        yield row
+
+
+def _number_in(cell: str, column: str, line: int) -> float:
+    # float() also takes underscores and the digits of every script.
+    if cell.isascii() and "_" not in cell:
+        try:
+            return float(cell)
+        except ValueError:
+            pass
+    msg = (
+        f"line {line}, {column}: {_short(cell)} is not a number. Write it as 0.25 or "
+        "2.5e-1, or drop the line."
+    )
+    raise DataError(msg)
+
+
+def _label_in(cell: str, line: int) -> int:
+    digits = cell.strip()
+    # A class id of 18 digits is out of range, but still fits the array.
+    if digits.isascii() and digits.isdigit() and len(digits) <= 18:
+        return int(digits)
+    msg = (
+        f"line {line}, label: {_short(cell)} is no class id. "
+        "Write whole numbers from 0, without a decimal point."
+    )
+    raise DataError(msg)
+
+
+def _short(cell: str) -> str:
+    return repr(cell) if len(cell) <= 40 else f"{cell[:40]!r}..."

@@ -9,12 +9,17 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 
 from calibench.errors import ParameterError
+from calibench.lab.data.prediction_source import arrow_module
 from calibench.lab.durable import replacing
 from calibench.predictions import Predictions
 
+_ROW_GROUP = 2**17
+
 
 def write_predictions(some: Predictions, path: Path | str) -> None:
-    """Write predictions and labels as `.npz` or `.csv`, by the suffix.
+    """Write predictions and labels as `.npz`, `.csv` or `.parquet`, by the suffix.
+
+    Parquet has a column for each class, and a checksum for each page.
 
     Probabilities are written in float64, and have to sum to 1 as such; those that were
     read from float32 may not. The file takes the place of another of its name once it
@@ -22,6 +27,7 @@ def write_predictions(some: Predictions, path: Path | str) -> None:
 
     Raises:
         ParameterError: The suffix is another.
+        ResourceError: Parquet is asked for and pyarrow is not installed.
         OSError: The disk is full, a permission is missing, ...
     """
     path = Path(path)
@@ -59,5 +65,24 @@ def _write_csv(some: Predictions, file: BinaryIO) -> None:
     text.detach()
 
 
+def _write_parquet(some: Predictions, file: BinaryIO) -> None:
+    pq, pa = arrow_module("pyarrow.parquet"), arrow_module("pyarrow")
+    prefix = some.kind.removesuffix("s")
+    columns = {f"{prefix}_{k}": column for k, column in enumerate(some.values.T)}
+    table = pa.table({"label": some.labels} | columns)
+    # Numbers that hardly repeat gain nothing from a dictionary.
+    pq.write_table(
+        table,
+        file,
+        row_group_size=_ROW_GROUP,
+        write_page_checksum=True,
+        use_dictionary=["label"],
+    )
+
+
 Writer: TypeAlias = Callable[[Predictions, BinaryIO], None]
-WRITERS: dict[str, Writer] = {".npz": _write_npz, ".csv": _write_csv}
+WRITERS: dict[str, Writer] = {
+    ".npz": _write_npz,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}

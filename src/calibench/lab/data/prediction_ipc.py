@@ -1,0 +1,115 @@
+"""Predictions in `.arrow` and `.feather`: files and streams of record batches."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+from calibench.errors import DataError
+from calibench.lab.data.arrow_messages import FILE_MAGIC, RecordHeader, record_headers
+from calibench.lab.data.prediction_arrow import (
+    Columns,
+    damage,
+    one_split,
+    width_of_first,
+)
+from calibench.lab.data.prediction_layout import Layout, RawChunk, Span, Wanted
+from calibench.lab.data.prediction_source import StoredFile, arrow_module
+
+# A record batch is decoded whole: 65,536 rows of 1,000 classes in float32, and labels.
+_LARGEST_BATCH = 2**28
+_FIRST_FEATHER = b"FEA1"
+
+
+def ipc_layout(file: StoredFile, wanted: Wanted) -> Layout:
+    """What the schema and the headers of the record batches declare.
+
+    Raises:
+        DataError: It is damaged, or something else, or a batch is too large.
+    """
+    with damage("Arrow file"), file.open() as stream:
+        _refuse_first_feather(stream)
+        cuts, row = [], 0
+        for header in record_headers(stream, file.size):
+            _refuse_large(header, row)
+            if not header.is_dictionary:
+                cuts.append(row)
+                row += header.num_rows
+        schema, is_file = _schema(stream)
+    columns = Columns.among(schema, wanted)
+    width = columns.width
+    if width is None:
+        filled = (a for a in _column(file, columns.values[0]) if len(a))
+        first = next(filled, None)
+        width = 2 if first is None else width_of_first(first, columns.values[0])
+    one_split(_column(file, "split"), wanted.by, list(schema.names))
+    return Layout(columns.kind, width, row, cuts if is_file else ())
+
+
+def ipc_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChunk]:
+    """Read some record batches. The format keeps no checksums.
+
+    Raises:
+        DataError: It is damaged, or something else.
+    """
+    with damage("Arrow file"), file.open() as stream:
+        columns = Columns.among(_schema(stream)[0], wanted)
+        batches = _batches(stream, columns.names, span.units)
+        yield from columns.chunks(batches, span.width, span.start)
+
+
+def _column(file: StoredFile, name: str) -> Iterator[Any]:
+    with damage("Arrow file"), file.open() as stream:
+        for batch in _batches(stream, [name], range(0)):
+            yield batch.column(0)
+
+
+def _schema(stream: BinaryIO) -> tuple[Any, bool]:
+    is_file = _is_file(stream)
+    return _reader(stream, is_file=is_file).schema, is_file
+
+
+def _batches(stream: BinaryIO, names: list[str], units: range) -> Iterator[Any]:
+    schema, is_file = _schema(stream)
+    fields = [schema.get_field_index(name) for name in names]
+    reader = _reader(stream, fields, is_file=is_file)
+    if is_file:
+        numbers = units or range(reader.num_record_batches)
+        batches: Iterable[Any] = (reader.get_batch(i) for i in numbers)
+    else:
+        batches = reader
+    for batch in batches:
+        # Offsets and lengths come from the file, and pyarrow trusts them otherwise.
+        batch.validate(full=True)
+        yield batch
+
+
+def _reader(stream: BinaryIO, fields: list[int] | None = None, *, is_file: bool) -> Any:  # noqa: ANN401
+    ipc = arrow_module("pyarrow.ipc")
+    options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+    stream.seek(0)
+    opened = ipc.open_file if is_file else ipc.open_stream
+    return opened(stream, options=options)
+
+
+def _is_file(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return stream.read(len(FILE_MAGIC)) == FILE_MAGIC
+
+
+def _refuse_first_feather(stream: BinaryIO) -> None:
+    if stream.read(len(_FIRST_FEATHER)) == _FIRST_FEATHER:
+        msg = (
+            "the first version of Feather is not read. Write it again with "
+            "pyarrow.feather.write_feather."
+        )
+        raise DataError(msg)
+    stream.seek(0)
+
+
+def _refuse_large(header: RecordHeader, row: int) -> None:
+    if header.num_bytes > _LARGEST_BATCH:
+        msg = (
+            f"the record batch from row {row:,} on unfolds to {header.num_bytes:,} "
+            f"bytes, more than {_LARGEST_BATCH:,}. Write batches of fewer rows "
+            "(max_chunksize=65536)."
+        )
+        raise DataError(msg)
