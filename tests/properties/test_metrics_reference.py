@@ -41,6 +41,16 @@ def test_binned_metrics_match_the_definition(name, scheme, case):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @given(case=SOMETIMES_ON_AN_EDGE)
+def test_the_debiased_size_matches_the_definition(scheme, case):
+    num_bins, some = case
+    expected = exact.debiased_l1(some.probs, some.labels, num_bins, scheme)
+    value = metrics.debiased_l1(some, num_bins=num_bins, scheme=scheme)
+    # Squares are cut to multiples of 2^-60, of which the noise is a root.
+    assert abs(value - expected) <= 2.0**-29
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@given(case=SOMETIMES_ON_AN_EDGE)
 def test_rms_matches_the_definition(scheme, case):
     num_bins, some = case
     square = exact.squared_rms_calibration_error(

@@ -1,5 +1,6 @@
 """Definitions of the metrics in exact fractions: slow, obvious, nothing shared."""
 
+import math
 from fractions import Fraction
 from functools import cache, lru_cache
 
@@ -116,6 +117,60 @@ def debiased_l2(probs, labels, num_bins, scheme):
         if len(group) > 1:
             total += products / (len(group) - 1)
     return total / len(pairs)
+
+
+def debiased_l1(probs, labels, num_bins, scheme):
+    """Twice |mean gap| less the mean size of a normal draw around it."""
+    pairs = pairs_of(probs, labels)
+    total = 0.0
+    for group in GROUPS[scheme]([value for value, _ in pairs], num_bins):
+        gaps = [pairs[i][0] - pairs[i][1] for i in group]
+        size = abs(sum(gaps)) / len(gaps)
+        if len(gaps) > 1:
+            variance = sum((gap - sum(gaps) / len(gaps)) ** 2 for gap in gaps)
+            variance /= len(gaps) * (len(gaps) - 1)
+            m, s = float(size), math.sqrt(variance)
+            folded = m
+            if s > 0:
+                folded = m * math.erf(m / (s * math.sqrt(2)))
+                folded += s * math.sqrt(2 / math.pi) * math.exp(-(m**2) / (2 * s**2))
+            total += len(gaps) * (2 * m - folded)
+    return total / len(pairs)
+
+
+def sweep(probs, labels):
+    """(number of bins, error): one more bin while the accuracies do not fall."""
+    pairs = pairs_of(probs, labels)
+    kept = 1
+    for num_bins in range(2, len(pairs) + 1):
+        shares = [share for _, _, share in bins_of(pairs, num_bins, "equal_mass")]
+        if shares != sorted(shares):
+            break
+        kept = num_bins
+    return kept, top_label_ece(probs, labels, kept, "equal_mass")
+
+
+def ranked(values):
+    """Classes from the largest value down, the lowest class first among equals."""
+    return sorted(range(len(values)), key=lambda k: (-values[k], k))
+
+
+def top_k_ece(probs, labels, k, num_bins, scheme):
+    pairs = []
+    for row, label in rows_of(probs, labels):
+        classes = ranked(row)[:k]
+        pairs.append((min(sum(row[c] for c in classes), 1), int(label in classes)))
+    bins = bins_of(tuple(pairs), num_bins, scheme)
+    return sum(share * abs(value - outcome) for share, value, outcome in bins)
+
+
+def kth_class_ece(probs, labels, k, num_bins, scheme):
+    pairs = []
+    for row, label in rows_of(probs, labels):
+        chosen = ranked(row)[k - 1]
+        pairs.append((row[chosen], int(label == chosen)))
+    bins = bins_of(tuple(pairs), num_bins, scheme)
+    return sum(share * abs(value - outcome) for share, value, outcome in bins)
 
 
 def classwise_ece(probs, labels, num_bins, scheme):

@@ -23,10 +23,16 @@ from calibench.predictions import Predictions
 CALIBRATION = [
     "top_label_ece",
     "top_label_ece_equal_mass",
+    "ece_sweep",
     "classwise_ece",
+    "classwise_ece_sum",
+    "top_k_ece",
+    "kth_class_ece",
+    "rms_calibration_error",
     "max_calibration_error",
     "smooth_ece",
     "debiased_l2",
+    "debiased_l1",
     "overconfidence",
     "underconfidence",
 ]
@@ -65,9 +71,16 @@ def test_the_contract_of_the_json(sharp):
 
 def test_values_are_those_of_the_functions(sharp):
     some = model(2000, 2.0)
-    single = metrics.scalars(some) | {"accuracy": metrics.accuracy(some)}
+    single = metrics.scalars(some) | {
+        "accuracy": metrics.accuracy(some),
+        "classwise_ece_sum": metrics.classwise_ece(some, reduction="sum"),
+        "top_k_ece": metrics.top_k_ece(some, k=3),
+        "kth_class_ece": metrics.kth_class_ece(some, k=2),
+    }
     for name, found in sharp.measurements.items():
-        assert found.value == single[name]
+        value = single[name] if name in single else getattr(metrics, name)(some)
+        assert found.value == value
+        assert found.interval[0] <= value <= found.interval[1]
 
 
 def test_the_interval_of_every_average_holds_its_value(sharp):

@@ -8,6 +8,7 @@ from scipy import integrate, stats
 
 from calibench.binning import equal_mass, equal_width, summarize
 from calibench.metrics import intervals
+from calibench.metrics.folded import fold_bias
 from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.smooth_interval import _variance, of_smooth_error
 from calibench.predictions import Predictions
@@ -42,13 +43,13 @@ def test_fold_bias(center):
     folded, _ = integrate.quad(
         lambda x: abs(x) * stats.norm.pdf(x, center, 0.7), -9, 9, points=[0, center]
     )
-    bias = intervals.fold_bias(np.array([center]), np.array([0.7]))
+    bias = fold_bias(np.array([center]), np.array([0.7]))
     assert bias[0] == pytest.approx(folded - abs(center), abs=1e-9)
 
 
 def test_no_spread_folds_nothing():
-    zero = np.zeros(1)
-    assert intervals.fold_bias(zero, zero).tolist() == [0.0]
+    zero = np.zeros(2)
+    assert fold_bias(np.array([0.0, 0.5]), zero).tolist() == [0.0, 0.0]
 
 
 def test_the_chernoff_band_of_a_bin_that_is_all_right():

@@ -11,6 +11,7 @@ from calibench.metrics.calibration_error import (
 )
 from calibench.metrics.classwise import classwise_ece
 from calibench.metrics.comparison import Comparison, compare, compare_all
+from calibench.metrics.debiased import debiased_l1
 from calibench.metrics.difference import Difference
 from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
@@ -25,6 +26,8 @@ from calibench.metrics.scores import (
     nll,
 )
 from calibench.metrics.smooth import smooth_ece
+from calibench.metrics.sweep import ece_sweep, sweep_num_bins
+from calibench.metrics.top_k import kth_class_ece, top_k_ece
 from calibench.metrics.truth import true_calibration_error
 from calibench.posthoc.temperature import optimal_temperature
 
@@ -40,9 +43,12 @@ __all__ = [
     "compare",
     "compare_all",
     "confidence_gap",
+    "debiased_l1",
     "debiased_l2",
+    "ece_sweep",
     "error_rate",
     "evaluate",
+    "kth_class_ece",
     "max_calibration_error",
     "mean_confidence",
     "nll",
@@ -52,6 +58,8 @@ __all__ = [
     "rms_calibration_error",
     "scalars",
     "smooth_ece",
+    "sweep_num_bins",
+    "top_k_ece",
     "top_label_bins",
     "top_label_ece",
     "true_calibration_error",

@@ -7,41 +7,56 @@ from jaxtyping import Float64, Int64
 
 from calibench.binning import Binning, exact_sums, scheme_named
 from calibench.predictions import Predictions
+from calibench.validation import member
 
 # Class probabilities binned at a time: bounds the memory for many classes.
 _BLOCK = 2**20
 
 
+REDUCTIONS = ("mean", "sum")
+
+
 def classwise_ece(
-    some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
+    some: Predictions,
+    *,
+    num_bins: int = 15,
+    scheme: str | Binning = "equal_width",
+    reduction: str = "mean",
 ) -> float:
-    """Mean over classes of the one-against-rest calibration error.
+    """Mean, or sum, over classes of the one-against-rest calibration error.
 
     For each class, its probability is binned over *all* examples and compared with the
-    share of them that bears its label; the K errors are averaged. Others sum them, or
-    leave out small probabilities.
+    share of them that bears its label; the K errors are averaged or added up. Both
+    occur in the literature under one name, and differ by the factor K.
 
     Args:
         some: The predictions.
         num_bins: How many bins for each class.
-        scheme: "equal_width", "equal_mass", or a binning function.
+        scheme: "equal_width", "equal_mass" (bins of each class hold equally many
+            examples), or a binning function.
+        reduction: "mean" over the classes, or "sum".
 
     Returns:
-        A fraction in [0, 1]; at most 2 / K, because each row of probabilities and each
-        label have mass 1.
+        For the sum from 0 to 2, because each row of probabilities and each label have
+        mass 1; for the mean from 0 to 2 / K.
 
     Raises:
-        ParameterError: `num_bins` is below 1, or there is no such scheme.
+        ParameterError: `num_bins` is below 1, or there is no such scheme or reduction.
 
     Source:
-        Nixon et al. 2019 (static calibration error); Kull et al. 2019, equation 4.
+        Nixon et al. 2019 (static calibration error, and adaptive with equal mass);
+        Kull et al. 2019, equation 4.
 
     Example:
-        >>> classwise_ece(Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1]))
-        0.25
+        >>> some = Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1])
+        >>> classwise_ece(some), classwise_ece(some, reduction="sum")
+        (0.25, 0.5)
     """
+    times = (
+        some.num_classes if member(reduction, REDUCTIONS, "reduction") == "sum" else 1
+    )
     cells = class_cells(some, num_bins, scheme_named(scheme))
-    return float(cells.mean_size())
+    return cells.mean_size() * times
 
 
 @dataclass(frozen=True, eq=False)

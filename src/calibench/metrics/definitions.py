@@ -18,8 +18,8 @@ class Definition:
 
     Attributes:
         quantity: What is computed, as a formula.
-        probability: Of the "predicted class", of "every class", of the "label", or of
-            "class 1".
+        probability: Of the "predicted class", of the "top classes", of "every class",
+            of the "label", or of "class 1".
         num_bins: How many bins there are in effect; None without bins.
         scheme: How bins are laid; None without bins.
         closed: The side of a bin that belongs to it.
@@ -35,7 +35,9 @@ class Definition:
     """
 
     quantity: str
-    probability: Literal["predicted class", "every class", "label", "class 1"]
+    probability: Literal[
+        "predicted class", "top classes", "every class", "label", "class 1"
+    ]
     num_bins: int | None = None
     scheme: Scheme | None = None
     closed: Literal["right", "left"] | None = None
@@ -58,19 +60,46 @@ class Definition:
         return replace(self, interval=f"none: {reason}")
 
 
-def definitions(num_bins: int) -> dict[str, Definition]:
-    """The definition of every number of `evaluate`, by name."""
+def definitions(
+    num_bins: int, swept: int | None = None, k: int | None = None
+) -> dict[str, Definition]:
+    """The definition of every number of `evaluate`, by name.
+
+    Args:
+        num_bins: How many bins.
+        swept: How many `ece_sweep` chose, where that is known.
+        k: Of the top k classes, where that is known.
+    """
     size = "sum_b w_b |mean confidence - accuracy|"
-    per_class = "mean over classes of sum_b w_b |mean p - share with the label|"
+    per_class = "over classes of sum_b w_b |mean p - share with the label|"
     chernoff = "covers at least as stated: Chernoff bands for every bin at once"
     normal = "normal theory, its variance taken at each candidate"
+    rooted = "covers at least as stated: the root of debiased_l2's, up to the number"
+    same_aim = "covers at least as stated: that of top_label_ece, down to the number"
     return _averages() | {
         "top_label_ece": _binned(size, num_bins),
         "top_label_ece_equal_mass": _binned(size, num_bins, scheme="equal_mass"),
+        "ece_sweep": replace(
+            _binned(size, num_bins, scheme="equal_mass"),
+            num_bins=swept,
+            edges=f"{RANKS}; M from 1 upward, the last before accuracies first fall",
+        ),
         "classwise_ece": replace(
-            _binned(per_class, num_bins),
+            _binned(f"mean {per_class}", num_bins),
             probability="every class",
             reduction="mean over all classes",
+        ),
+        "classwise_ece_sum": replace(
+            _binned(f"sum {per_class}", num_bins),
+            probability="every class",
+            reduction="sum over all classes",
+        ),
+        **_of_ranks(num_bins, k),
+        "rms_calibration_error": _binned(
+            "sqrt(sum_b w_b (mean confidence - accuracy)^2)",
+            num_bins,
+            norm="l2",
+            interval=rooted,
         ),
         "max_calibration_error": _binned(
             "max_b |mean confidence - accuracy|",
@@ -90,6 +119,15 @@ def definitions(num_bins: int) -> dict[str, Definition]:
             num_bins,
             norm="l2 squared",
             interval=normal,
+        ),
+        "debiased_l1": replace(
+            _binned(
+                "sum_b w_b (2 |g_b| - E|N(g_b, s_b^2)|), g = mean of c - a, "
+                "s^2 its variance; bins of one add nothing",
+                num_bins,
+                interval=same_aim,
+            ),
+            debiased=True,
         ),
         "overconfidence": _binned("sum_b w_b (confidence - accuracy)_+", num_bins),
         "underconfidence": _binned("sum_b w_b (accuracy - confidence)_+", num_bins),
@@ -117,6 +155,18 @@ def _averages() -> dict[str, Definition]:
             probability="predicted class",
             interval=normal,
         ),
+    }
+
+
+def _of_ranks(num_bins: int, k: int | None) -> dict[str, Definition]:
+    among = "share with the label among them"
+    quantities = {
+        "top_k_ece": f"sum_b w_b |mean of the {k or 'k'} largest p together - {among}|",
+        "kth_class_ece": "sum_b w_b |mean 2nd largest p - share with that label|",
+    }
+    return {
+        name: replace(_binned(quantity, num_bins), probability="top classes")
+        for name, quantity in quantities.items()
     }
 
 

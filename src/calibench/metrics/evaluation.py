@@ -10,7 +10,9 @@ from calibench.errors import FitError, ParameterError
 from calibench.metrics import calibration_error, intervals, redraw
 from calibench.metrics.calibration_error import Functional
 from calibench.metrics.classwise import class_cells
+from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.definitions import Definition, definitions
+from calibench.metrics.evaluation_binned import of_claims, of_class_sum, of_sweep
 from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.measurement import (
@@ -21,6 +23,8 @@ from calibench.metrics.measurement import (
 from calibench.metrics.scores import accuracy, brier_terms, exact_mean
 from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.smooth_interval import of_smooth_error
+from calibench.metrics.sweep import sweep_num_bins
+from calibench.metrics.top_k import among_top, of_rank, panel_k
 from calibench.metrics.verdict import verdict_on
 from calibench.posthoc.temperature import Temperature, optimal_temperature
 from calibench.predictions import Predictions
@@ -33,11 +37,16 @@ BinInterval: TypeAlias = Callable[[BinStats, float], Interval]
 
 OF_BINS: dict[str, tuple[Functional, BinInterval]] = {
     "top_label_ece": (calibration_error.mean_size, intervals.of_mean_size),
+    "rms_calibration_error": (
+        calibration_error.root_mean_square,
+        intervals.of_root_mean_square,
+    ),
     "max_calibration_error": (
         calibration_error.largest_size,
         intervals.of_largest_size,
     ),
     "debiased_l2": (calibration_error.pair_products, intervals.of_pair_products),
+    "debiased_l1": (size_less_bias, intervals.of_size_less_bias),
     "overconfidence": (calibration_error.mean_excess, intervals.of_mean_excess),
     "underconfidence": (calibration_error.mean_shortfall, intervals.of_mean_shortfall),
 }
@@ -75,15 +84,21 @@ def evaluate(
         msg = f"level must be between 0 and 1, got {level}."
         raise ParameterError(msg)
     drawing = (num_bins, replicates, seed, level)
+    k, swept = panel_k(some.num_classes), sweep_num_bins(some)
     found = (
         _averages(some, level)
         | _of_bins(some, *drawing)
         | _of_classes(some, *drawing)
         | _of_kernel(some, *drawing[1:])
+        | {
+            "ece_sweep": of_sweep(some, swept, *drawing[1:]),
+            "top_k_ece": of_claims(among_top(some, k), *drawing),
+            "kth_class_ece": of_claims(of_rank(some, 2), *drawing),
+        }
     )
     measurements = {
         name: Measurement(*found[name], _defined(some, definition, found[name][1]))
-        for name, definition in definitions(num_bins).items()
+        for name, definition in definitions(num_bins, swept, k).items()
     }
     temperature = _diagnose(some)
     return Evaluation(
@@ -140,7 +155,11 @@ def _of_classes(
     )
     value = cells.mean_size()
     interval = intervals.of_classwise(cells, missing, level)
-    return {"classwise_ece": (value, interval, floor_of(redrawn, value))}
+    mean = (value, interval, floor_of(redrawn, value))
+    return {
+        "classwise_ece": mean,
+        "classwise_ece_sum": of_class_sum(*mean, some.num_classes),
+    }
 
 
 def _of_kernel(

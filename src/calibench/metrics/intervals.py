@@ -19,8 +19,11 @@ from calibench.metrics.calibration_error import (
     mean_shortfall,
     mean_size,
     pair_products,
+    root_mean_square,
 )
 from calibench.metrics.classwise import ClassCells
+from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.folded import fold_bias
 
 Interval: TypeAlias = tuple[float, float]
 Vector: TypeAlias = Float64[np.ndarray, " items"]
@@ -133,6 +136,26 @@ def of_pair_products(stats: BinStats, level: float) -> Interval:
     return value + shift - half, value + shift + half
 
 
+def of_root_mean_square(stats: BinStats, level: float) -> Interval:
+    """For the RMS error: the root of the debiased square's, and up to the number.
+
+    The number is lifted by noise, near calibration above the whole interval of what it
+    estimates; there the upper end is the number itself.
+    """
+    lo, hi = (math.sqrt(max(end, 0.0)) for end in of_pair_products(stats, level))
+    value = float(root_mean_square(stats))
+    return min(lo, value), min(max(hi, value), 1.0)
+
+
+def of_size_less_bias(stats: BinStats, level: float) -> Interval:
+    """For the debiased error: that of ECE, which has the same aim, down to the number.
+
+    The aim is not below 0; the number may be.
+    """
+    lo, hi = of_mean_size(stats, level)
+    return min(lo, float(size_less_bias(stats))), hi
+
+
 def of_classwise(cells: ClassCells, missing: Vector, level: float) -> Interval:
     """For the class-wise error: as for ECE, with a bound on the spread.
 
@@ -163,21 +186,6 @@ def reaching_down(
     """A normal interval whose lower end also allows for an upward bias."""
     half = quantile(level) * deviation
     return max(value - bias - half, 0.0), min(value + half, 1.0)
-
-
-def fold_bias(center: Vector, deviation: Vector) -> Vector:
-    """E|m + s Z| - |m| for a standard normal Z: how far noise lifts a size.
-
-    Example:
-        >>> fold_bias(np.array([0.0, 9.0]), np.array([1.0, 1.0])).round(4).tolist()
-        [0.7979, 0.0]
-    """
-    size = np.abs(center)
-    ratio = size / np.where(deviation > 0, deviation, np.inf)
-    # The upper tail of the normal distribution, which numpy does not have.
-    tail = np.array([0.5 * math.erfc(r / math.sqrt(2)) for r in ratio.tolist()])
-    density = np.exp(-0.5 * ratio**2) / math.sqrt(2 * math.pi)
-    return 2 * (deviation * density - size * tail)
 
 
 def most_bias(stats: BinStats) -> float:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.metrics.intervals import Interval, fold_bias, reaching_down
+from calibench.metrics.folded import fold_bias
+from calibench.metrics.intervals import Interval, reaching_down
 from calibench.metrics.smooth import at_edges, cosine_series, damped, grid_size
 from calibench.predictions import Predictions
 

@@ -1,7 +1,6 @@
 """The panel of `evaluate` for a metric state, with what a state can know."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -12,6 +11,7 @@ from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation import OF_BINS
+from calibench.metrics.evaluation_binned import of_class_sum
 from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN, Interval
 from calibench.metrics.measurement import (
@@ -27,13 +27,15 @@ from calibench.metrics.stream_results import (
     results,
     smooth_error,
 )
+from calibench.metrics.stream_sweep import redrawn_right, state_sweep
 from calibench.metrics.stream_top import NUM_CELLS
 from calibench.metrics.verdict import verdict_on
 
+# They rank the classes of an example, and a state keeps the first class alone.
+NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})
+
 Found: TypeAlias = dict[str, tuple[Interval | None, NoiseFloor | None]]
 
-# Numbers drawn at a time.
-_BLOCK = 2**20
 _NO_TEMPERATURE = (
     "a temperature needs more than one pass; fit one on a part that fits in memory"
 )
@@ -54,7 +56,9 @@ def evaluate_state(
     has none, and floors of binned numbers redraw how many examples of each cell are
     right (a binomial at the cell's mean confidence, whose variance is too large by less
     than 1 / 7,200^2 an example). There is no floor of `classwise_ece` and `smooth_ece`,
-    and no temperature: they need the examples.
+    and no temperature: they need the examples. `top_k_ece` and `kth_class_ece` are left
+    out: a state keeps the first class of an example and the classes one by one, not the
+    ranks of the others.
 
     Raises:
         ParameterError: There are no examples, `num_bins` does not divide the number of
@@ -73,6 +77,7 @@ def evaluate_state(
     mass, bound = equal_mass_bins(state, num_bins)
     redrawn, redrawn_mass = redrawn_stats(state, [stats, mass], replicates, seed)
     for name, (functional, interval) in OF_BINS.items():
+        values[name] = float(functional(stats))
         floor = floor_of(functional(redrawn), values[name])
         measured[name] = (interval(stats, level), floor)
     name = "top_label_ece_equal_mass"
@@ -80,14 +85,26 @@ def evaluate_state(
         intervals.of_mean_size(mass, level),
         floor_of(mean_size(redrawn_mass), values[name]),
     )
-    bounds = {name: bound, "smooth_ece": smooth_error(state)[1]}
+    swept = state_sweep(state, replicates, seed, level)
+    values["ece_sweep"] = swept.value
+    measured["ece_sweep"] = (swept.interval, swept.floor)
+    summed = of_class_sum(
+        values["classwise_ece"], *measured["classwise_ece"], state.num_classes
+    )
+    values["classwise_ece_sum"], measured["classwise_ece_sum"] = summed[0], summed[1:]
+    bounds = {
+        name: bound,
+        "smooth_ece": smooth_error(state)[1],
+        "ece_sweep": swept.bound,
+    }
     measurements = {
         name: Measurement(
             values[name],
             *measured[name],
             _defined(name, each, measured[name][0], bounds.get(name)),
         )
-        for name, each in definitions(num_bins).items()
+        for name, each in definitions(num_bins, swept.num_bins).items()
+        if name not in NOT_IN_A_STATE
     }
     temperature = TemperatureDiagnosis(None, None, _NO_TEMPERATURE)
     return Evaluation(
@@ -108,7 +125,7 @@ def redrawn_stats(
     sums = state.top[:, state.top[0] > 0]
     count, upto = sums[0], np.cumsum(sums[0])
     mean = np.minimum(from_limbs(sums[2:4]) / count, 1.0)
-    right = np.concatenate(list(_drawn(count, mean, replicates, seed)))
+    right = np.concatenate(list(redrawn_right(count, mean, replicates, seed)))
     # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
     square = from_limbs(sums[6:8]) + 2 * from_limbs(sums[4:6]) - sums[1]
     saved = right * (1 - 2 * mean)
@@ -123,16 +140,6 @@ def redrawn_stats(
             replace(stats, accuracy=accuracy, squared_gap=total / stats.count)
         )
     return redrawn
-
-
-def _drawn(
-    count: np.ndarray, mean: np.ndarray, replicates: int, seed: int
-) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    per_block = max(1, _BLOCK // len(count))
-    for start in range(0, replicates, per_block):
-        rows = min(per_block, replicates - start)
-        yield rng.binomial(count, mean, (rows, len(count)))
 
 
 def _averages(state: MetricState, num_bins: int, level: float) -> Found:
