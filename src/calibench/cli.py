@@ -194,6 +194,25 @@ def evaluate(
 
 
 @app.command()
+def definitions(
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders and globs of predictions.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="logits or probs, where a file does not say.")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Bins to ask each library for.")] = 15,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say what other libraries compute on the same predictions, and why it differs."""
+    from calibench.lab.definitions import define_files
+
+    found = define_files(files, kind=kind, num_bins=bins)
+    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+
+
+@app.command()
 def theory(*, as_json: AsJson = False) -> None:
     """Check both theorems numerically and print the margins."""
     from calibench import theory as theorems
