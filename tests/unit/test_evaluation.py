@@ -36,6 +36,14 @@ CALIBRATION = [
     "overconfidence",
     "underconfidence",
 ]
+UNBINNED = {
+    "aurc": metrics.aurc,
+    "excess_aurc": metrics.excess_aurc,
+    "saturated_share": metrics.saturated_share,
+    "log_odds_q05": lambda some: metrics.log_odds_quantile(some, 0.05),
+    "log_odds_median": metrics.log_odds_quantile,
+    "log_odds_q95": lambda some: metrics.log_odds_quantile(some, 0.95),
+}
 AVERAGES = ["accuracy", "nll", "brier", "confidence_gap"]
 
 
@@ -58,11 +66,11 @@ def test_the_contract_of_the_json(sharp):
     assert found["num_classes"] == 4
     for name in ("accuracy", "nll", "brier"):
         assert found[name] == found["metrics"][name]["value"]
-    assert list(found["metrics"]) == AVERAGES + CALIBRATION
+    assert list(found["metrics"]) == [*AVERAGES, *CALIBRATION, *UNBINNED]
     for name, entry in found["metrics"].items():
         assert set(entry) == {"value", "interval", "floor", "definition"}
         assert entry["interval"][0] <= entry["interval"][1]
-        assert (entry["floor"] is None) == (name in AVERAGES)
+        assert (entry["floor"] is None) == (name in [*AVERAGES, *UNBINNED])
         assert entry["definition"]["interval"]
     assert set(found["metrics"]["top_label_ece"]["floor"]) == {"mean", "p95", "p_value"}
     assert found["temperature"]["value"] == pytest.approx(2, rel=0.1)
@@ -77,6 +85,7 @@ def test_values_are_those_of_the_functions(sharp):
         "top_k_ece": metrics.top_k_ece(some, k=3),
         "kth_class_ece": metrics.kth_class_ece(some, k=2),
     }
+    single |= {name: function(some) for name, function in UNBINNED.items()}
     for name, found in sharp.measurements.items():
         value = single[name] if name in single else getattr(metrics, name)(some)
         assert found.value == value

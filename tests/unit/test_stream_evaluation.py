@@ -16,6 +16,16 @@ from calibench.metrics.stream_evaluation import (
 )
 from calibench.predictions import Predictions
 
+# What a state does not tell yet.
+LEFT_OUT = {
+    "aurc",
+    "excess_aurc",
+    "saturated_share",
+    "log_odds_q05",
+    "log_odds_median",
+    "log_odds_q95",
+}
+
 
 @pytest.fixture(scope="module")
 def some():
@@ -38,6 +48,9 @@ def test_values_intervals_and_floors_are_those_of_memory(some):
     assert list(found.measurements) == kept
     for name in kept:
         there, here = expected.measurements[name], found.measurements[name]
+        if math.isnan(here.value):
+            assert name in LEFT_OUT
+            continue
         loose = name in ("top_label_ece_equal_mass", "smooth_ece", "ece_sweep")
         assert here.value == pytest.approx(there.value, abs=5e-3 if loose else 1e-14)
         if name != "smooth_ece":

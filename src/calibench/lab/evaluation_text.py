@@ -1,5 +1,6 @@
 """An evaluation as lines of text for a terminal."""
 
+import math
 from typing import Any
 
 from calibench.lab.text_table import text_table
@@ -28,7 +29,7 @@ def _row(name: str, each: Measurement, percent: str) -> dict[str, Any]:
     floor = each.floor
     return {
         "metric": name,
-        "value": each.value,
+        "value": None if math.isnan(each.value) else each.value,
         f"{percent} from": low,
         "to": high,
         "calibrated: mean": floor.mean if floor else None,

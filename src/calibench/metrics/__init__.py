@@ -17,6 +17,8 @@ from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
 from calibench.metrics.measurement import Evaluation, Measurement
 from calibench.metrics.panel import scalars
+from calibench.metrics.risk_coverage import RiskCoverage, aurc, excess_aurc
+from calibench.metrics.saturation import log_odds_quantile, saturated_share
 from calibench.metrics.scores import (
     accuracy,
     brier,
@@ -37,7 +39,9 @@ __all__ = [
     "Evaluation",
     "Measurement",
     "NoiseFloor",
+    "RiskCoverage",
     "accuracy",
+    "aurc",
     "brier",
     "classwise_ece",
     "compare",
@@ -48,7 +52,9 @@ __all__ = [
     "ece_sweep",
     "error_rate",
     "evaluate",
+    "excess_aurc",
     "kth_class_ece",
+    "log_odds_quantile",
     "max_calibration_error",
     "mean_confidence",
     "nll",
@@ -56,6 +62,7 @@ __all__ = [
     "optimal_temperature",
     "overconfidence",
     "rms_calibration_error",
+    "saturated_share",
     "scalars",
     "smooth_ece",
     "sweep_num_bins",

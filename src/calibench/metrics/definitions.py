@@ -12,6 +12,10 @@ RANKS = "bin floor(rank * M / n), a group of equal values at its lowest rank"
 AT_LEAST = "covers at least as stated: reaches down by the most that the bias can be"
 
 
+# Quantiles of the log-odds in the panel.
+LOG_ODDS = {"log_odds_q05": 0.05, "log_odds_median": 0.5, "log_odds_q95": 0.95}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Definition:
     """Everything that two codes may do differently under one name.
@@ -131,6 +135,8 @@ def definitions(
         ),
         "overconfidence": _binned("sum_b w_b (confidence - accuracy)_+", num_bins),
         "underconfidence": _binned("sum_b w_b (accuracy - confidence)_+", num_bins),
+        **_of_ranking(),
+        **_of_log_odds(),
     }
 
 
@@ -167,6 +173,42 @@ def _of_ranks(num_bins: int, k: int | None) -> dict[str, Definition]:
     return {
         name: replace(_binned(quantity, num_bins), probability="top classes")
         for name, quantity in quantities.items()
+    }
+
+
+def _of_ranking() -> dict[str, Definition]:
+    normal = "normal theory of its logarithm, by the influence function"
+    ties = "equal confidences: the expectation over random orders"
+    area = "mean over k of the share wrong among the k most confident"
+    return {
+        "aurc": Definition(
+            quantity=area, probability="predicted class", edges=ties, interval=normal
+        ),
+        "excess_aurc": Definition(
+            quantity=f"{area}, less that with all right answers first",
+            probability="predicted class",
+            edges=ties,
+            interval=normal,
+        ),
+    }
+
+
+def _of_log_odds() -> dict[str, Definition]:
+    order = "covers at least as stated: order statistics, exact for any distribution"
+    rank = "of rank ceil({} n) of ln(c / (1 - c)) = largest logit - logsumexp of others"
+    return {
+        "saturated_share": Definition(
+            quantity="mean [c >= 1 - 2^-25], which rounds to 1 in float32",
+            probability="predicted class",
+            interval="Wilson",
+        )
+    } | {
+        name: Definition(
+            quantity=f"value {rank.format(share)}",
+            probability="predicted class",
+            interval=order,
+        )
+        for name, share in LOG_ODDS.items()
     }
 
 

@@ -25,6 +25,7 @@ from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.smooth_interval import of_smooth_error
 from calibench.metrics.sweep import sweep_num_bins
 from calibench.metrics.top_k import among_top, of_rank, panel_k
+from calibench.metrics.unbinned import unbinned
 from calibench.metrics.verdict import verdict_on
 from calibench.posthoc.temperature import Temperature, optimal_temperature
 from calibench.predictions import Predictions
@@ -96,8 +97,14 @@ def evaluate(
             "kth_class_ece": of_claims(of_rank(some, 2), *drawing),
         }
     )
+    others = unbinned(some, level)
+    found |= {name: (each.value, each.interval, None) for name, each in others.items()}
+    reasons = {name: each.reason for name, each in others.items()}
     measurements = {
-        name: Measurement(*found[name], _defined(some, definition, found[name][1]))
+        name: Measurement(
+            *found[name],
+            _defined(some, definition, found[name][1], reasons.get(name)),
+        )
         for name, definition in definitions(num_bins, swept, k).items()
     }
     temperature = _diagnose(some)
@@ -172,10 +179,15 @@ def _of_kernel(
 
 
 def _defined(
-    some: Predictions, definition: Definition, interval: Interval | None
+    some: Predictions,
+    definition: Definition,
+    interval: Interval | None,
+    reason: str | None,
 ) -> Definition:
     if interval is not None:
         return definition
+    if reason:
+        return definition.without_interval(reason)
     fewest = intervals.FEWEST_FOR_A_MEAN
     if some.num_examples < fewest:
         return definition.without_interval(f"fewer than {fewest} examples")

@@ -15,7 +15,8 @@ class Measurement:
     """A number, its uncertainty and its definition.
 
     Attributes:
-        value: The number; infinite only for the NLL.
+        value: The number. Infinite for an NLL and log-odds of probabilities given as
+            0; NaN where it was left out: the definition says why.
         interval: A confidence interval, or None: the definition says why.
         floor: What a calibrated model would score; None where that is not asked.
         definition: What exactly was computed.

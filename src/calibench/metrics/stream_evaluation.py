@@ -36,6 +36,9 @@ NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})
 
 Found: TypeAlias = dict[str, tuple[Interval | None, NoiseFloor | None]]
 
+_LEFT_OUT = (None, None)
+# Where these have no interval, it is for want of examples.
+_FROM_SUMS = {"nll", "brier", "confidence_gap"}
 _NO_TEMPERATURE = (
     "a temperature needs more than one pass; fit one on a part that fits in memory"
 )
@@ -99,9 +102,9 @@ def evaluate_state(
     }
     measurements = {
         name: Measurement(
-            values[name],
-            *measured[name],
-            _defined(name, each, measured[name][0], bounds.get(name)),
+            values.get(name, math.nan),
+            *measured.get(name, _LEFT_OUT),
+            _defined(name, each, measured.get(name, _LEFT_OUT)[0], bounds.get(name)),
         )
         for name, each in definitions(num_bins, swept.num_bins).items()
         if name not in NOT_IN_A_STATE
@@ -177,7 +180,7 @@ def _defined(
         definition = replace(definition, edges=rule)
     if interval is not None:
         return definition
-    if name == "smooth_ece":
+    if name not in _FROM_SUMS:
         return definition.without_interval("it needs the examples, not their cells")
     if name == "nll":
         return definition.without_interval("too few examples, or an infinite loss")

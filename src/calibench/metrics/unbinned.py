@@ -1,0 +1,63 @@
+"""The numbers of the panel that need neither bins nor redrawing."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from calibench.metrics import intervals
+from calibench.metrics.definitions import LOG_ODDS
+from calibench.metrics.intervals import Interval
+from calibench.metrics.risk_coverage import RiskCoverage
+from calibench.metrics.risk_coverage_interval import (
+    FEWEST_WRONG,
+    area_interval,
+    excess_area_interval,
+)
+from calibench.metrics.saturation import quantile_interval, quantile_of, saturated
+from calibench.predictions import Predictions
+
+
+class Number(NamedTuple):
+    """A number, its interval, and why there is none, or not even a number (NaN)."""
+
+    value: float
+    interval: Interval | None
+    reason: str = ""
+
+
+def unbinned(some: Predictions, level: float) -> dict[str, Number]:
+    """Ranking, saturation and log-odds, by the names of `definitions`."""
+    return _of_ranking(some, level) | _of_log_odds(some, level)
+
+
+def _of_ranking(some: Predictions, level: float) -> dict[str, Number]:
+    curve = RiskCoverage.of(some)
+    few = f"fewer than {FEWEST_WRONG} wrong examples"
+    if int(curve.wrong.sum()) >= FEWEST_WRONG:
+        few = "no wrong example is more confident than a right one"
+    return {
+        "aurc": Number(curve.area, area_interval(curve.count, curve.wrong, level), few),
+        "excess_aurc": Number(
+            curve.excess_area,
+            excess_area_interval(curve.count, curve.wrong, level),
+            few,
+        ),
+    }
+
+
+def _of_log_odds(some: Predictions, level: float) -> dict[str, Number]:
+    count = int(saturated(some).sum())
+    share = intervals.of_share(count, some.num_examples, level)
+    found = {"saturated_share": Number(count / some.num_examples, share)}
+    values, counts = np.unique(some.log_odds, return_counts=True)
+    for name, fraction in LOG_ODDS.items():
+        value = quantile_of(values, counts, fraction)
+        ends = quantile_interval(values, counts, fraction, level)
+        reason = "too few examples for two order statistics around it"
+        if ends is not None and not math.isfinite(ends[1]):
+            ends, reason = None, "the others were given probability 0 at its upper end"
+        if not math.isfinite(value):
+            reason = "infinite, as the others were given probability 0"
+        found[name] = Number(value, ends, reason)
+    return found
