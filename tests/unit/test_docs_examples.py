@@ -1,11 +1,12 @@
 """The examples of the pages run, and give what the pages say."""
 
+import doctest
 from pathlib import Path
 
 import numpy as np
 
 from calibench.lab.store import EpochFiles, Store
-from pages import blocks, text
+from pages import DOCS, blocks, text
 
 
 def run_blocks(name, **given):
@@ -58,3 +59,9 @@ def test_duckdb_opens_a_store_as_the_page_says(tmp_path, monkeypatch):
     assert names["logits"]["label"].tolist() == [0, 1, 1]
     assert names["ece"] == [("some-run", 1, 0.5, 0.25)]
     assert names["classes"] == [("selection", 0, 1, 0.0), ("test", 1, 2, 1.5)]
+
+
+def test_the_example_of_the_guide_runs_as_printed():
+    result = doctest.testfile(str(DOCS / "which-number.md"), module_relative=False)
+    assert result.attempted >= 10
+    assert result.failed == 0
