@@ -121,15 +121,21 @@ class Predictions:
         For given probabilities it is normalized, though `probs` is as given; the two
         differ by at most the tolerance on the sum of a row.
         """
-        return _frozen(self._shifted - self._log_sum[:, None])
+        if self.kind == "probs":
+            return _frozen(self.logits - np.log(self.values.sum(axis=1))[:, None])
+        return _frozen(self._shifted - self._softmax[1][:, None])
 
     @cached_property
     def label_log_probs(self) -> Vector:
         """Log-probability of each example's label, in nats; may be -inf."""
         rows = np.arange(self.num_examples)
-        top = self.logits[rows, self.predicted]
+        chosen = self.values[rows, self.labels]
+        if self.kind == "probs":
+            with np.errstate(divide="ignore"):
+                return _frozen(np.log(chosen) - np.log(self.values.sum(axis=1)))
+        top = self.values[rows, self.predicted]
         with np.errstate(over="ignore"):
-            return _frozen(self.logits[rows, self.labels] - top - self._log_sum)
+            return _frozen(chosen - top - self._softmax[1])
 
     @cached_property
     def predicted(self) -> Labels:
@@ -172,12 +178,6 @@ class Predictions:
     @property
     def _exponentials(self) -> Matrix:
         return np.exp(self._shifted)
-
-    @cached_property
-    def _log_sum(self) -> Vector:
-        if self.kind == "logits":
-            return self._softmax[1]
-        return np.log(self._exponentials.sum(axis=1))
 
     @cached_property
     def _softmax(self) -> tuple[Matrix, Vector]:

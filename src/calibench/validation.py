@@ -44,7 +44,7 @@ def prob_matrix(probs: Array, name: str = "probs") -> Matrix:
     """
     values, dtype = _real_numbers(probs, name)
     num_classes = max(values.shape[1], 2)
-    ceiling = 1 + 4 * _EPSILON.get(dtype, 2.0**-52) * num_classes
+    ceiling = largest_probability(dtype, num_classes)
     # NaN fails both comparisons, so one test refuses it together with the infinities.
     outside = ~((values >= 0) & (values <= ceiling))
     remedy = "Probabilities lie in [0, 1]; declare the kind as logits if these are."
@@ -55,6 +55,18 @@ def prob_matrix(probs: Array, name: str = "probs") -> Matrix:
         return _read_only(np.hstack([1 - values, values]))
     _check_sums(values, dtype, name)
     return _read_only(values)
+
+
+def largest_probability(dtype: str, num_classes: int) -> float:
+    """How far above 1 rounding may have brought a probability of that dtype."""
+    return 1 + 4 * _EPSILON.get(dtype, 2.0**-52) * num_classes
+
+
+def sum_tolerance(dtype: str, num_classes: int) -> float:
+    """How far from 1 a row of probabilities of that dtype may sum."""
+    if dtype in _HALF_PRECISION:
+        return 5e-3
+    return {"float32": 1e-5}.get(dtype, 1e-9 * num_classes)
 
 
 def label_vector(
@@ -174,9 +186,7 @@ def _as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
 
 def _check_sums(values: Matrix, dtype: str, name: str) -> None:
     sums = values.sum(axis=1)
-    tolerance = {"float32": 1e-5}.get(dtype, 1e-9 * values.shape[1])
-    if dtype in _HALF_PRECISION:
-        tolerance = 5e-3
+    tolerance = sum_tolerance(dtype, values.shape[1])
     _refuse_rows(
         name,
         sums[:, None],

@@ -8,6 +8,7 @@ import pytest
 
 from calibench.errors import DataError, ParameterError
 from calibench.metrics import classwise_ece, smooth_ece, top_label_bins, top_label_ece
+from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_results import (
@@ -15,7 +16,7 @@ from calibench.metrics.stream_results import (
     equal_mass_error,
     smooth_error,
 )
-from calibench.metrics.stream_top import MOST_EXAMPLES, NUM_CELLS
+from calibench.metrics.stream_top import MOST_EXAMPLES
 from calibench.predictions import Predictions
 
 

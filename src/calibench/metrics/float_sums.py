@@ -8,8 +8,8 @@ from jaxtyping import Float64, Int64
 # and int64 has room for 2^36 of them.
 _LOW = 27
 _BLOCK = 2**22
-_SMALLEST, _LARGEST = -1073, 1024
-NUM_EXPONENTS = _LARGEST - _SMALLEST + 1
+SMALLEST_EXPONENT, _LARGEST = -1073, 1024
+NUM_EXPONENTS = _LARGEST - SMALLEST_EXPONENT + 1
 
 
 def exponent_sums(
@@ -29,7 +29,7 @@ def exponent_sums(
     for start in range(0, len(values), _BLOCK):
         mantissa, exponent = np.frexp(values[start : start + _BLOCK])
         whole = (mantissa * 2.0**53).astype(np.int64)
-        index = exponent.astype(np.int64) - _SMALLEST
+        index = exponent.astype(np.int64) - SMALLEST_EXPONENT
         high = whole >> _LOW
         for row, half in enumerate((high, whole - (high << _LOW))):
             total = np.bincount(index, half.astype(np.float64), NUM_EXPONENTS)
@@ -50,6 +50,6 @@ def total_of(sums: Int64[np.ndarray, "halves=2 exponents"]) -> float:
         whole += ((high << _LOW) + low) << exponent
     try:
         # Division of integers rounds once, however long they are.
-        return whole / 2 ** (53 - _SMALLEST)
+        return whole / 2 ** (53 - SMALLEST_EXPONENT)
     except OverflowError:
         return np.inf if whole > 0 else -np.inf

@@ -66,7 +66,7 @@ def brier_terms(some: Predictions) -> Float64[np.ndarray, " examples"]:
     """The Brier score of each example."""
     difference = some.probs.copy()
     difference[np.arange(some.num_examples), some.labels] -= 1
-    return np.einsum("ek,ek->e", difference, difference)
+    return np.asarray(np.square(difference).sum(axis=1))
 
 
 def mean_confidence(some: Predictions) -> float:

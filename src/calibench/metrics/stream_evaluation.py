@@ -9,6 +9,7 @@ import numpy as np
 from calibench.binning import BinStats, from_limbs
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
+from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation import OF_BINS
 from calibench.metrics.evaluation_binned import of_class_sum
@@ -28,7 +29,6 @@ from calibench.metrics.stream_results import (
     smooth_error,
 )
 from calibench.metrics.stream_sweep import redrawn_right, state_sweep
-from calibench.metrics.stream_top import NUM_CELLS
 from calibench.metrics.verdict import verdict_on
 
 # They rank the classes of an example, and a state keeps the first class alone.

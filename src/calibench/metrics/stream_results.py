@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64
 from calibench.binning import BinStats, from_limbs
 from calibench.errors import ParameterError
 from calibench.metrics import calibration_error
+from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.float_sums import total_of
 from calibench.metrics.smooth import (
     KernelSums,
@@ -22,12 +23,7 @@ from calibench.metrics.smooth import (
     series_of_moments,
 )
 from calibench.metrics.stream import MetricState
-from calibench.metrics.stream_top import (
-    NUM_CELLS,
-    TopLabelState,
-    check_bins,
-    stats_of,
-)
+from calibench.metrics.stream_top import TopLabelState, check_bins, stats_of
 
 # The series of the cells ends where a kernel of this width has damped it to e^-79.
 SMALLEST_WIDTH = 4 / NUM_CELLS

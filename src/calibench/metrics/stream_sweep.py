@@ -9,10 +9,11 @@ from jaxtyping import Float64, Int64
 from calibench.binning import from_limbs
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
+from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.floor import NoiseFloor, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.stream_results import equal_mass_bins
-from calibench.metrics.stream_top import NUM_CELLS, TopLabelState, check_bins
+from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.metrics.sweep import Groups, largest_ascending, swept_error
 
 # Numbers drawn at a time.

@@ -11,32 +11,25 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.binning import (
-    BinStats,
-    equal_width_index,
-    from_limbs,
-    limb_sums,
-)
+from calibench.binning import BinStats, from_limbs
 from calibench.errors import DataError, ParameterError
+from calibench.metrics.cells import (
+    NUM_CELLS,
+    NUM_ODDS,
+    SATURATED,
+    cell_log_odds,
+    odds_cells,
+    top_cells,
+)
 from calibench.predictions import Predictions
+from calibench.validation import Array
 
-# Cells of the predicted class. Every number of bins that divides it has its edges among
-# the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
-NUM_CELLS = 7200
 # A cell adds up numbers of 30 bits in 63.
 MOST_EXAMPLES = 2**33
 
 # Rows of `TopLabelState.top`; a sum takes two.
 _COUNT, _RIGHT, _CONFIDENCE, _CONFIDENCE_RIGHT, _SQUARE = 0, 1, 2, 4, 6
 _TOP_ROWS = 8
-
-# Cells of the log-odds, where confidences near 1 lie far apart: 1 / 64 wide, from -16
-# to 48. What lies beyond is in the first and the last.
-ODDS_STEPS = 64
-LEAST_ODDS = -16
-NUM_ODDS = 4096
-# From these log-odds on, the confidence rounds to 1 in float32: 1 - c <= 2^-25.
-SATURATED = float(np.log(2.0**25 - 1))
 
 State = TypeVar("State", bound="TopLabelState")
 
@@ -88,6 +81,38 @@ class TopLabelState:
         return cls(some.num_classes, **cls.sums_of(some))
 
     @classmethod
+    def of_arrays(
+        cls: type[State], values: Array, labels: Array, *, kind: str, workers: int = 1
+    ) -> State:
+        """The state of arrays, without a copy of them in float64.
+
+        It has the bits of `of(Predictions.from_logits(values, labels))` (or
+        `from_probs`), and refuses what that refuses. With numba (extra `fast`), native
+        float32 or float64 and two columns or more it runs compiled, on as many threads
+        as there are workers.
+
+        Args:
+            values: Logits or probabilities, one row for each example.
+            labels: One class id per row.
+            kind: "logits" or "probs".
+            workers: How many threads.
+
+        Raises:
+            DataError: The numbers are not valid; the first bad row is named.
+            ParameterError: There is no such kind, or `workers` is below 1.
+
+        Example:
+            >>> probs, labels = np.array([[0.75, 0.25], [1.0, 0.0]]), np.array([0, 1])
+            >>> state = TopLabelState.of_arrays(probs, labels, kind="probs")
+            >>> state.result()["overconfidence"]
+            0.5
+        """
+        # It fills states, so its module is above this one.
+        from calibench.metrics.one_pass import state_of  # noqa: PLC0415
+
+        return state_of(cls, values, labels, kind, workers)
+
+    @classmethod
     def shapes(cls, num_classes: int) -> dict[str, tuple[int, ...]]:
         """The shape of each array, by name."""
         del num_classes
@@ -96,11 +121,11 @@ class TopLabelState:
     @classmethod
     def sums_of(cls, some: Predictions) -> dict[str, np.ndarray]:
         """The arrays for these examples, by name."""
-        log_odds = cell_log_odds(some)
+        saturated = np.count_nonzero(some.confidence >= SATURATED)
         return {
-            "top": _top_cells(some.confidence, some.correct),
-            "odds": _odds_cells(log_odds, some.correct),
-            "saturated": np.asarray((log_odds >= SATURATED).sum(), dtype=np.int64),
+            "top": top_cells(some.confidence, some.correct),
+            "odds": odds_cells(cell_log_odds(some.confidence), some.correct),
+            "saturated": np.asarray(saturated, dtype=np.int64),
         }
 
     @property
@@ -234,41 +259,3 @@ def check_bins(state: TopLabelState, num_bins: int, num_cells: int) -> None:
             f"Choose from {', '.join(map(str, fitting))}."
         )
         raise ParameterError(msg)
-
-
-def cell_log_odds(some: Predictions) -> Float64[np.ndarray, " examples"]:
-    """Log-odds of the predicted class from `probs`; infinite where the others vanish.
-
-    Unlike `Predictions.log_odds` they lose what underflows below 1e-308, far beyond the
-    last cell, and so need no second look at the logits.
-    """
-    rows = np.arange(some.num_examples)
-    others = some.probs.copy()
-    others[rows, some.predicted] = 0
-    with np.errstate(divide="ignore"):
-        return np.log(some.confidence) - np.log(others.sum(axis=1))
-
-
-def _top_cells(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    index = equal_width_index(confidence, NUM_CELLS)
-    right = index[correct]
-    return np.concatenate(
-        [
-            np.bincount(index, minlength=NUM_CELLS)[None],
-            np.bincount(right, minlength=NUM_CELLS)[None],
-            limb_sums(index, confidence, NUM_CELLS),
-            limb_sums(right, confidence[correct], NUM_CELLS),
-            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS),
-        ]
-    )
-
-
-def _odds_cells(log_odds: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    steps = (log_odds - LEAST_ODDS) * ODDS_STEPS
-    index = np.clip(steps, 0, NUM_ODDS - 1).astype(np.int64)
-    return np.stack(
-        [
-            np.bincount(index, minlength=NUM_ODDS),
-            np.bincount(index[correct], minlength=NUM_ODDS),
-        ]
-    )

@@ -1,0 +1,61 @@
+"""The fine grids on which a state of the predicted class counts and sums."""
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from calibench.binning import Confidence, Correct, equal_width_index, limb_sums
+
+# Cells of the predicted class. Every number of bins that divides it has its edges among
+# the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
+NUM_CELLS = 7200
+
+# Cells of the log-odds, where confidences near 1 lie far apart: 1 / 64 wide, from -16
+# to 48. What lies beyond is in the first and the last.
+ODDS_STEPS = 64
+LEAST_ODDS = -16
+NUM_ODDS = 4096
+# From here on a confidence rounds to 1 in float32.
+SATURATED = 1 - 2.0**-25
+
+
+def cell_log_odds(
+    confidence: Confidence,
+) -> Float64[np.ndarray, " examples"]:
+    """Log-odds of a confidence, infinite at 1.
+
+    Above 30 they are coarse, as 1 - c is a small multiple of 2^-53 there;
+    `Predictions.log_odds` goes back to the logits.
+    """
+    with np.errstate(divide="ignore"):
+        return np.log(confidence) - np.log(1 - confidence)
+
+
+def top_cells(
+    confidence: Confidence, correct: Correct
+) -> Int64[np.ndarray, "rows=8 cells"]:
+    """The rows of `TopLabelState.top`."""
+    index = equal_width_index(confidence, NUM_CELLS)
+    right = index[correct]
+    return np.concatenate(
+        [
+            np.bincount(index, minlength=NUM_CELLS)[None],
+            np.bincount(right, minlength=NUM_CELLS)[None],
+            limb_sums(index, confidence, NUM_CELLS),
+            limb_sums(right, confidence[correct], NUM_CELLS),
+            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS),
+        ]
+    )
+
+
+def odds_cells(
+    log_odds: Float64[np.ndarray, " examples"], correct: Correct
+) -> Int64[np.ndarray, "rows=2 odds_cells"]:
+    """The rows of `TopLabelState.odds`."""
+    steps = (log_odds - LEAST_ODDS) * ODDS_STEPS
+    index = np.clip(steps, 0, NUM_ODDS - 1).astype(np.int64)
+    return np.stack(
+        [
+            np.bincount(index, minlength=NUM_ODDS),
+            np.bincount(index[correct], minlength=NUM_ODDS),
+        ]
+    )

@@ -1,0 +1,91 @@
+"""A metric state of large arrays in one pass, compiled where numba is installed."""
+
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import pairwise
+from types import ModuleType
+from typing import TypeVar, cast, get_args
+
+import numpy as np
+
+from calibench.errors import ParameterError
+from calibench.metrics.block_sums import BlockSums
+from calibench.metrics.stream_top import TopLabelState
+from calibench.predictions import Kind, Predictions
+from calibench.validation import Array, member
+
+State = TypeVar("State", bound=TopLabelState)
+
+_NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def state_of(
+    scope: type[State], values: Array, labels: Array, kind: str, workers: int
+) -> State:
+    """What `TopLabelState.of_arrays` does.
+
+    Raises:
+        DataError: The numbers are not valid; the first bad row is named.
+        ParameterError: There is no such kind, or `workers` is below 1.
+    """
+    kind = cast("Kind", member(kind, get_args(Kind), "kind"))
+    if workers < 1:
+        msg = f"workers must be at least 1, got {workers}."
+        raise ParameterError(msg)
+    kernel = _kernel()
+    if kernel is None or not _is_plain(values, labels):
+        return _plain(scope, values, labels, kind)
+    passes = [BlockSums(kernel, kind, values, scope) for _ in range(workers)]
+    spans = _spans(len(values), workers)
+    with ThreadPoolExecutor(workers) as pool:
+        sound = list(pool.map(partial(_add, values, labels), passes, spans))
+    if not all(sound):
+        # numpy finds the first row that is wrong and says what is.
+        return _plain(scope, values, labels, kind)
+    state = scope.empty(values.shape[1])
+    for each in passes:
+        state = state.merge(scope(values.shape[1], **each.arrays()))
+    return state
+
+
+def _spans(size: int, parts: int) -> list[range]:
+    ends = [size * part // parts for part in range(parts + 1)]
+    return [range(*span) for span in pairwise(ends)]
+
+
+def _add(values: np.ndarray, labels: np.ndarray, sums: BlockSums, span: range) -> bool:
+    for start in span[:: sums.rows]:
+        rows = slice(start, min(start + sums.rows, span.stop))
+        if not sums.add(values[rows], labels[rows].astype(np.int64, copy=False)):
+            return False
+    return True
+
+
+def _plain(scope: type[State], values: Array, labels: Array, kind: Kind) -> State:
+    make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
+    return scope.of(make(values, labels))
+
+
+def _is_plain(values: Array, labels: Array) -> bool:
+    return (
+        # Not a masked array, nor another subclass with a will of its own.
+        type(values) is type(labels) is np.ndarray
+        and values.dtype in _NATIVE
+        and labels.dtype.kind in "iu"
+        and labels.dtype.isnative
+        and values.ndim == 2
+        and values.shape[1] > 1
+        and values.shape[:1] == labels.shape
+        and len(values) > 0
+    )
+
+
+@cache
+def _kernel() -> ModuleType | None:
+    if importlib.util.find_spec("numba") is None:
+        return None
+    # numba takes half a second to import, and is an extra.
+    from calibench import kernel  # noqa: PLC0415
+
+    return kernel
