@@ -204,6 +204,15 @@ def test_an_archive_that_would_unfold_to_exhaust_memory(tmp_path, monkeypatch):
         read_predictions(path)
 
 
+def test_a_message_quotes_no_whole_file(csv_file):
+    header = ",".join(f"column_{k}" for k in range(5000))
+    with pytest.raises(
+        DataError, match=r"column_0, .* \[\.\.\.\] .*column_4999"
+    ) as bad:
+        read_predictions(csv_file(header + "\n"))
+    assert len(str(bad.value)) < 1200
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_arrays_of_one_name(tmp_path):
     path = zipped(tmp_path / "a.npz", [("probs.npy", b"a"), ("probs.npy", b"b")])

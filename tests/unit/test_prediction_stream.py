@@ -293,6 +293,10 @@ def test_a_fortran_array_that_memory_cannot_hold(tmp_path, monkeypatch):
             "logits has dtype 'X32'",
         ),
         (
+            safetensors(logits=LOGITS, labels=LABELS).replace(b'"F32"', b"[   ]"),
+            "logits: its header does not fit",
+        ),
+        (
             safetensors(logits=LOGITS, labels=LABELS).replace(b"[100, 3]", b"[100,-3]"),
             "logits: its header does not fit",
         ),
