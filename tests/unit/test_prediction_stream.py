@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calibench.errors import DataError, ParameterError
+from calibench.lab.data import prediction_fragments
 from calibench.lab.data.prediction_files import read_predictions
 from calibench.lab.data.prediction_fragments import chunks_of, fragments_among
 from calibench.lab.data.prediction_listing import files_among
@@ -522,3 +523,27 @@ def test_a_format_that_is_not_read_and_a_file_that_is_not_there(tmp_path):
         list(stream_predictions([tmp_path / "b.npz"]))
     with pytest.raises(ParameterError, match="unknown kind 'logit'"):
         list(stream_predictions([tmp_path / "b.npz"], kind="logit"))
+
+
+def test_rows_that_no_file_can_hold_cost_no_memory():
+    spans = prediction_fragments._spans([0, 5], 2**62, 8, 3)
+    assert [(span.start, span.stop) for span in spans] == [(0, 5), (5, 2**62)]
+
+
+def test_a_batch_of_less_than_no_rows(tmp_path):
+    write_arrow_stream(tmp_path / "a.arrow", columns().slice(0, 37))
+    whole = (tmp_path / "a.arrow").read_bytes()
+    rows = (37).to_bytes(8, "little")
+    # The batch's number of rows comes first, before those of its columns.
+    damaged = whole.replace(rows, (-3).to_bytes(8, "little", signed=True), 1)
+    (tmp_path / "a.arrow").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a\.arrow: .* declares -3 rows"):
+        list(stream_predictions([tmp_path / "a.arrow"]))
+
+
+def test_a_column_whose_name_is_no_text(tmp_path):
+    write_arrow_stream(tmp_path / "a.arrow")
+    whole = (tmp_path / "a.arrow").read_bytes()
+    (tmp_path / "a.arrow").write_bytes(whole.replace(b"site", b"si\x80e"))
+    with pytest.raises(DataError, match=r"a\.arrow: not a readable Arrow file"):
+        list(stream_predictions([tmp_path / "a.arrow"]))

@@ -90,7 +90,11 @@ def _record_header(
             stream.seek(start + offset)
             unfolded = int.from_bytes(stream.read(8), "little", signed=True)
             num_bytes += max(unfolded, length) if length else 0
-    return RecordHeader(records.number(0, "q"), num_bytes, kind == _DICTIONARY)
+    num_rows = records.number(0, "q")
+    if num_rows < 0:
+        msg = f"a record batch declares {num_rows:,} rows"
+        raise ValueError(msg)
+    return RecordHeader(num_rows, num_bytes, kind == _DICTIONARY)
 
 
 @dataclass(frozen=True)

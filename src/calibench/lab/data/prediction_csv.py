@@ -43,7 +43,8 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
     with _opened(file) as (stream, lines):
         header: list[str] = next(lines, [])
         kind, label, names = choose_columns(header, wanted)
-        label_column, columns = header.index(label), [header.index(n) for n in names]
+        places = {name: c for c, name in enumerate(header)}
+        label_column, columns = places[label], [places[name] for name in names]
         rows = _whole_rows(lines, len(header))
         at_a_time = max(1, CHUNK // len(columns))
         while True:
@@ -53,7 +54,7 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
                 labels.append(_label_in(row[label_column], line))
                 values.extend(_number_in(row[c], header[c], line) for c in columns)
                 if wanted.by is not None:
-                    groups.append(row[header.index(wanted.by)])
+                    groups.append(row[places[wanted.by]])
             if not labels:
                 return
             read, done = stream.tell() - done, stream.tell()

@@ -36,6 +36,8 @@ from calibench.validation import member
 
 # Numbers in a fragment: under a second of work, and a thousand tasks for 1e9 rows.
 _NUMBERS = 2**23
+_MOST_FRAGMENTS = 2**17
+_LONGEST_COMPLAINT = 1000
 
 LayoutOf: TypeAlias = Callable[[StoredFile, Wanted], Layout]
 ChunksOf: TypeAlias = Callable[[StoredFile, Wanted, Span], Iterator[RawChunk]]
@@ -122,13 +124,19 @@ def named(file: StoredFile) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        msg = f"{file.location}: {error}"
-        raise DataError(msg) from error
+        raise DataError(_complaint(file, error)) from error
     except ResourceError as error:
-        msg = f"{file.location}: {error}"
-        raise ResourceError(msg) from None
+        raise ResourceError(_complaint(file, error)) from None
     except OSError as error:
         raise unreadable(file.location, error) from error
+
+
+def _complaint(file: StoredFile, error: Exception) -> str:
+    text = str(error)
+    if len(text) > _LONGEST_COMPLAINT:
+        # What is wrong comes first, the remedy last; between them is a quoted file.
+        text = f"{text[:600]} [...] {text[-300:]}"
+    return f"{file.location}: {text}"
 
 
 def _divided(file: StoredFile, wanted: Wanted, layout: Layout) -> Iterator[Fragment]:
@@ -151,9 +159,10 @@ def _divided(file: StoredFile, wanted: Wanted, layout: Layout) -> Iterator[Fragm
 
 def _spans(cuts: Sequence[int], num_rows: int, most: int, width: int) -> list[Span]:
     """Divide rows evenly, at cuts, into parts of at most so many where cuts allow."""
-    count = ceil(num_rows / most)
+    # A damaged file may declare any number of rows.
+    count = min(ceil(num_rows / most), _MOST_FRAGMENTS)
     # The last cut at or before each even division.
-    even = np.arange(count) * num_rows // count
+    even = [k * num_rows // count for k in range(count)]
     first = np.unique(np.searchsorted(np.asarray(cuts), even, side="right") - 1)
     starts = [cuts[i] for i in first]
     ends = [*first[1:], len(cuts)]

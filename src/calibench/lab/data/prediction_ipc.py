@@ -34,13 +34,14 @@ def ipc_layout(file: StoredFile, wanted: Wanted) -> Layout:
                 cuts.append(row)
                 row += header.num_rows
         schema, is_file = _schema(stream)
-    columns = Columns.among(schema, wanted)
+        # A name that is no UTF-8 is found only here.
+        columns, names = Columns.among(schema, wanted), list(schema.names)
     width = columns.width
     if width is None:
         filled = (a for a in _column(file, columns.values[0]) if len(a))
         first = next(filled, None)
         width = 2 if first is None else width_of_first(first, columns.values[0])
-    one_split(_column(file, "split"), wanted.by, list(schema.names))
+    one_split(_column(file, "split"), wanted.by, names)
     return Layout(columns.kind, width, row, cuts if is_file else ())
 
 

@@ -1,5 +1,6 @@
 """What a file of predictions holds, by the names of its arrays or columns."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -136,7 +137,8 @@ def choose_columns(header: list[str], wanted: Wanted) -> tuple[str, str, list[st
     elif count == 1:
         msg = f"one class column, {prefix}0: give {prefix}1 for a binary problem."
         raise DataError(msg)
-    missing = [name for name in expected if name not in header]
+    there = set(header)
+    missing = [name for name in expected if name not in there]
     if missing:
         msg = f"{count} columns {prefix}..., but no {missing[0]}: number them from 0."
         raise DataError(msg)
@@ -145,7 +147,7 @@ def choose_columns(header: list[str], wanted: Wanted) -> tuple[str, str, list[st
 
 def refuse_repeated(names: list[str]) -> None:
     """Refuse a header in which a name occurs twice."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         msg = f"the header repeats {listed(repeated)}. Give each column its own name."
         raise DataError(msg)

@@ -45,7 +45,7 @@ def parquet_layout(file: StoredFile, wanted: Wanted) -> Layout:
         for group in groups:
             cuts.append(row)
             row += group.num_rows
-        if row != metadata.num_rows:
+        if row != metadata.num_rows or any(group.num_rows < 0 for group in groups):
             msg = (
                 f"its row groups have {row:,} rows, its footer says "
                 f"{metadata.num_rows:,}: damaged. Write or copy it again."
