@@ -21,6 +21,7 @@ import numpy as np
 from calibench import metrics
 from calibench.binning import equal_mass, equal_width
 from calibench.metrics.smooth import KernelSums, fixed_point
+from calibench.metrics.top_k import among_top, of_rank, panel_k
 from calibench.predictions import Predictions
 
 NUM_CLASSES = 10
@@ -58,12 +59,22 @@ class Population:
             np.abs(np.bincount(equal_width(p, 15).index, p - q)).sum()
             for p, q in zip(probs.T.copy(), posterior.T.copy(), strict=True)
         ]
+        ranked = np.argsort(-probs, axis=1, kind="stable")
+        by_rank = np.take_along_axis(posterior, ranked, axis=1)
+        k = panel_k(NUM_CLASSES)
         return {
             "accuracy": self.truth.mean(),
             "nll": -(posterior * self.some.log_probs).sum(axis=1).mean(),
             "brier": (probs**2 - 2 * probs * posterior + posterior).sum(axis=1).mean(),
             "confidence_gap": self.gap.mean(),
             "classwise_ece": sum(sizes) / (NUM_CLASSES * POPULATION),
+            "classwise_ece_sum": sum(sizes) / POPULATION,
+            "top_k_ece": _binned_size(
+                among_top(self.some, k).confidence, by_rank[:, :k].sum(axis=1)
+            ),
+            "kth_class_ece": _binned_size(
+                of_rank(self.some, 2).confidence, by_rank[:, 1]
+            ),
             "smooth_ece": fixed_point(
                 kernel, 1e-4, max(float(np.abs(self.gap).mean()), 1e-4)
             ),
@@ -83,13 +94,18 @@ class Population:
         width = equal_width(some.confidence, 15)
         mass = self._in_bins(width.edges)
         share = self._in_bins(width.edges, np.ones(POPULATION))
+        swept = equal_mass(some.confidence, metrics.sweep_num_bins(some)).edges
+        square = (mass**2 / np.maximum(share, 1e-300)).sum()
         sums, counts = np.bincount(width.index, gap), np.bincount(width.index)
         occupied = counts > 0
         return {
             "top_label_ece": np.abs(mass).sum(),
             "overconfidence": np.maximum(mass, 0).sum(),
             "underconfidence": np.maximum(-mass, 0).sum(),
-            "debiased_l2": (mass**2 / np.maximum(share, 1e-300)).sum(),
+            "debiased_l2": square,
+            "rms_calibration_error": np.sqrt(square),
+            "debiased_l1": np.abs(mass).sum(),
+            "ece_sweep": np.abs(self._in_bins(swept)).sum(),
             "top_label_ece_equal_mass": np.abs(
                 self._in_bins(equal_mass(some.confidence, 15).edges)
             ).sum(),
@@ -103,6 +119,12 @@ class Population:
         values = self.gap if values is None else values
         index = np.searchsorted(edges[1:-1], self.some.confidence, side="left")
         return np.bincount(index, values, len(edges) - 1) / POPULATION
+
+
+def _binned_size(claimed: np.ndarray, truth: np.ndarray) -> float:
+    """The binned error of claims in a population where their truth is known."""
+    index = equal_width(claimed, 15).index
+    return float(np.abs(np.bincount(index, claimed - truth)).sum()) / POPULATION
 
 
 def coverage(

@@ -73,6 +73,12 @@ def test_a_finer_rise_behind_a_fall_is_not_seen():
 def test_equal_accuracies_ascend_as_far_as_there_are_examples():
     assert metrics.sweep_num_bins(binary([0.6, 0.7, 0.8], [True] * 3)) == 3
     assert metrics.sweep_num_bins(binary([0.8] * 7, [True, False] * 3 + [True])) == 7
+    rising = np.linspace(0.5, 1, 200)
+    assert metrics.sweep_num_bins(binary(rising, rising > 0.7)) == 200
+    # One fall at the finest: 0 and 1 change places where right begins.
+    right = np.arange(200) >= 100
+    right[[99, 100]] = True, False
+    assert 64 < metrics.sweep_num_bins(binary(rising, right)) < 200
 
 
 def test_no_more_bins_than_any_binning_takes():

@@ -14,6 +14,7 @@ from calibench.metrics.stream_evaluation import (
     evaluate_state,
     redrawn_stats,
 )
+from calibench.metrics.stream_sweep import redrawn_right
 from calibench.predictions import Predictions
 
 # What a state does not tell yet.
@@ -96,7 +97,8 @@ def test_cells_are_redrawn_in_their_own_bins():
     # Confidence 1 is always right; a cell of 0.9 in its bin would show.
     rows = [[0.9, 0.1]] * 50 + [[1.0, 0.0]] * 50
     state = MetricState.of(Predictions.from_probs(rows, [0] * 100))
-    (redrawn,) = redrawn_stats(state, [state.bins(15)], replicates=200, seed=0)
+    right = redrawn_right(state, replicates=200, seed=0)
+    (redrawn,) = redrawn_stats(state, [state.bins(15)], right)
     assert redrawn.accuracy.shape == (200, 2)
     assert (redrawn.accuracy[:, 1] == 1).all()
     assert redrawn.accuracy[:, 0].mean() == pytest.approx(0.9, abs=0.01)

@@ -78,7 +78,7 @@ def definitions(
     per_class = "over classes of sum_b w_b |mean p - share with the label|"
     chernoff = "covers at least as stated: Chernoff bands for every bin at once"
     normal = "normal theory, its variance taken at each candidate"
-    rooted = "covers at least as stated: the root of debiased_l2's, up to the number"
+    rooted = "covers as stated: the root of debiased_l2's, up to the number"
     same_aim = "covers at least as stated: that of top_label_ece, down to the number"
     return _averages() | {
         "top_label_ece": _binned(size, num_bins),

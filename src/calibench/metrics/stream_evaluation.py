@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Int64
 
 from calibench.binning import BinStats, from_limbs
 from calibench.metrics import intervals
@@ -78,7 +79,8 @@ def evaluate_state(
     measured = _averages(state, num_bins, level)
     stats = state.bins(num_bins)
     mass, bound = equal_mass_bins(state, num_bins)
-    redrawn, redrawn_mass = redrawn_stats(state, [stats, mass], replicates, seed)
+    right = redrawn_right(state, replicates, seed)
+    redrawn, redrawn_mass = redrawn_stats(state, [stats, mass], right)
     for name, (functional, interval) in OF_BINS.items():
         values[name] = float(functional(stats))
         floor = floor_of(functional(redrawn), values[name])
@@ -88,7 +90,7 @@ def evaluate_state(
         intervals.of_mean_size(mass, level),
         floor_of(mean_size(redrawn_mass), values[name]),
     )
-    swept = state_sweep(state, replicates, seed, level)
+    swept = state_sweep(state, right, level)
     values["ece_sweep"] = swept.value
     measured["ece_sweep"] = (swept.interval, swept.floor)
     summed = of_class_sum(
@@ -122,13 +124,14 @@ def evaluate_state(
 
 
 def redrawn_stats(
-    state: MetricState, summaries: list[BinStats], replicates: int, seed: int
+    state: MetricState,
+    summaries: list[BinStats],
+    right: Int64[np.ndarray, "replicates occupied_cells"],
 ) -> list[BinStats]:
-    """Summaries of redrawn correctness, for bins that are made of whole cells."""
+    """Summaries of `redrawn_right`, for bins that are made of whole cells."""
     sums = state.top[:, state.top[0] > 0]
     count, upto = sums[0], np.cumsum(sums[0])
     mean = np.minimum(from_limbs(sums[2:4]) / count, 1.0)
-    right = np.concatenate(list(redrawn_right(count, mean, replicates, seed)))
     # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
     square = from_limbs(sums[6:8]) + 2 * from_limbs(sums[4:6]) - sums[1]
     saved = right * (1 - 2 * mean)

@@ -1,10 +1,10 @@
 """The sweep over numbers of bins, for a metric state."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 
 from calibench.binning import from_limbs
 from calibench.metrics import intervals
@@ -16,7 +16,7 @@ from calibench.metrics.stream_results import equal_mass_bins
 from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.metrics.sweep import Groups, largest_ascending, swept_error
 
-# Numbers drawn at a time.
+# Cells of replicates at a time.
 _BLOCK = 2**20
 
 
@@ -41,9 +41,11 @@ class Swept:
 
 
 def state_sweep(
-    state: TopLabelState, replicates: int, seed: int, level: float
+    state: TopLabelState,
+    redrawn: Int64[np.ndarray, "replicates occupied_cells"],
+    level: float,
 ) -> Swept:
-    """Sweep the cells of a state.
+    """Sweep the cells of a state, and those of `redrawn_right`.
 
     If no cell holds two confidences, the number of bins and the error are those of
     `ece_sweep`.
@@ -57,29 +59,17 @@ def state_sweep(
     num_bins = int(largest_ascending(groups, sums[1:2])[0])
     stats, bound = equal_mass_bins(state, num_bins)
     value = float(mean_size(stats))
-    mean = np.minimum(groups.total / groups.count, 1.0)
-    redrawn = [
-        swept_error(groups, right)
-        for right in redrawn_right(groups.count, mean, replicates, seed)
-    ]
-    return Swept(
-        num_bins,
-        value,
-        bound,
-        intervals.of_mean_size(stats, level),
-        floor_of(np.concatenate(redrawn), value),
-    )
+    blocks = np.array_split(redrawn, math.ceil(redrawn.size / _BLOCK))
+    scores = np.concatenate([swept_error(groups, block) for block in blocks])
+    interval = intervals.of_mean_size(stats, level)
+    return Swept(num_bins, value, bound, interval, floor_of(scores, value))
 
 
 def redrawn_right(
-    count: Int64[np.ndarray, " cells"],
-    mean: Float64[np.ndarray, " cells"],
-    replicates: int,
-    seed: int,
-) -> Iterator[Int64[np.ndarray, "some_replicates cells"]]:
-    """Draw how many of each cell are right, in blocks of replicates."""
+    state: TopLabelState, replicates: int, seed: int
+) -> Int64[np.ndarray, "replicates occupied_cells"]:
+    """Draw how many examples of each occupied cell are right."""
+    sums = state.top[:, state.top[0] > 0]
+    mean = np.minimum(from_limbs(sums[2:4]) / sums[0], 1.0)
     rng = np.random.default_rng(seed)
-    per_block = max(1, _BLOCK // len(count))
-    for start in range(0, replicates, per_block):
-        rows = min(per_block, replicates - start)
-        yield rng.binomial(count, mean, (rows, len(count)))
+    return rng.binomial(sums[0], mean, (replicates, len(mean)))

@@ -12,6 +12,8 @@ from calibench.predictions import Predictions
 
 # As for every binning here.
 MOST_BINS = 10_000
+# A sweep that comes so far is likely to go on to the end.
+_MANY = 64
 
 
 def ece_sweep(some: Predictions) -> float:
@@ -115,16 +117,18 @@ def largest_ascending(
     upto = np.zeros((replicates, right.shape[1] + 1), dtype=np.int64)
     np.cumsum(right, axis=1, out=upto[:, 1:])
     found = np.ones(replicates, dtype=np.int64)
-    # Where the groups themselves ascend, so do all bins made of them.
-    finest = _ascend(groups, upto, np.arange(len(groups.count)))
-    found[finest] = groups.most_bins
-    rising = np.flatnonzero(~finest)
+    rising = np.arange(replicates)
     for num_bins in range(2, groups.most_bins + 1):
         ascend = _ascend(groups, upto, groups.starts(num_bins), rising)
         rising = rising[ascend]
         if not len(rising):
             break
         found[rising] = num_bins
+        if num_bins == _MANY:
+            # Where the groups themselves ascend, so do all bins made of them.
+            finest = _ascend(groups, upto, np.arange(len(groups.count)), rising)
+            found[rising[finest]] = groups.most_bins
+            rising = rising[~finest]
     return found
 
 
@@ -163,10 +167,9 @@ def _ascend(
     groups: Groups,
     upto: Int64[np.ndarray, "replicates groups_and_1"],
     starts: Int64[np.ndarray, " bins"],
-    rows: Int64[np.ndarray, " some_replicates"] | None = None,
+    rows: Int64[np.ndarray, " some_replicates"],
 ) -> Bool[np.ndarray, " some_replicates"]:
     ends = np.append(starts, len(groups.count))
-    some = upto[:, ends] if rows is None else upto[rows[:, None], ends]
     # Rounded quotients order as the fractions do, up to 2^26 examples in a bin.
-    accuracy = np.diff(some, axis=1) / np.diff(groups.upto[ends])
+    accuracy = np.diff(upto[rows[:, None], ends]) / np.diff(groups.upto[ends])
     return (np.diff(accuracy, axis=1) >= 0).all(axis=1)
