@@ -41,6 +41,19 @@ def test_a_preset_says_what_it_is(name):
         assert (definition.num_bins is None) is (definition.scheme is None)
 
 
+def test_the_examples_that_make_the_difference_are_counted():
+    some = top([1.0, 1 - 1e-9, 0.8, 0.6, 0.6], [True] * 5, 4)
+    counts = {name: preset.num_touched(some) for name, preset in PRESETS.items()}
+    assert counts["torchmetrics_l1"] == 2
+    assert counts["torchmetrics_before_1_l1"] is None
+    assert counts["torchmetrics_binary_l1"] == 0
+    assert counts["relplot_smece"] == counts["relplot_binned_ece"] == 1
+    assert counts["focal_calibration_adaece"] == 2
+    assert counts["focal_calibration_classwise_ece"] == 3
+    assert counts["sklearn_log_loss"] == 0
+    assert PRESETS["sklearn_log_loss"].num_touched(top([1.0], [False])) == 1
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_definitions_are_of_what_is_computed(name):
     some = Predictions.from_probs([0.25, 0.75, 0.5, 1.0], [0, 1, 1, 0])

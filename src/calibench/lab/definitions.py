@@ -51,6 +51,7 @@ class Found:
         reason: Why there is none.
         ours: The number of ours to compare with, a key of `OURS`.
         difference: Theirs minus ours; None where either is missing or infinite.
+        touched: How many examples make the difference, where that can be told.
     """
 
     preset: Preset
@@ -60,6 +61,7 @@ class Found:
     reason: str | None
     ours: str
     difference: float | None
+    touched: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -74,6 +76,7 @@ class Found:
             "call": self.preset.call,
             "differs": self.preset.differs,
             "fault": self.preset.fault,
+            "touched": self.touched,
             "definition": self.definition.to_dict(),
         }
 
@@ -85,6 +88,8 @@ class Found:
         told = [self.preset.differs, self._defines()]
         if self.preset.fault:
             told.append(f"BUG: {self.preset.fault}.")
+        if self.preset.touched is not None:
+            told.append(f"Here, {self.preset.touched.what}: {self.touched:,}.")
         return [head, *(line for text in told for line in _indented(text))]
 
     def _defines(self) -> str:
@@ -226,6 +231,7 @@ def _found(
         reason=reason,
         ours=counterpart,
         difference=difference,
+        touched=preset.num_touched(some),
     )
 
 

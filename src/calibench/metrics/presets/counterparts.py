@@ -82,10 +82,7 @@ def our_definition(name: str, num_bins: int) -> Definition:
     if of_class_1 != name:
         base = our_definition(of_class_1, num_bins)
         return replace(base, probability="class 1")
-    if name == "rms_calibration_error":
-        root = "sqrt(sum_b w_b (mean confidence - accuracy)^2)"
-        base = replace(known["top_label_ece"], quantity=root, norm="l2")
-    elif name.endswith("debiased_rms_equal_mass"):
+    if name.endswith("debiased_rms_equal_mass"):
         base = _debiased_root(known["debiased_l2"], classwise=name.startswith("class"))
     else:
         base = known[name]

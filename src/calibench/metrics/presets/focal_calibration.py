@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from calibench.metrics.definitions import Definition
-from calibench.metrics.presets.preset import Handed, Preset
+from calibench.metrics.presets.preset import Handed, Preset, Touched
 from calibench.metrics.presets.single_precision import torch_edges
 
 _SIZE = "sum_b w_b |mean confidence - accuracy|"
@@ -50,6 +50,14 @@ def _error(
             share = np.float32(hits[inside].sum()) / count
             total += np.float32(np.abs(values[inside].mean() - share) * (count / n))
     return total
+
+
+def _least_confident(given: Handed) -> int:
+    return int((given.confidence == given.confidence.min()).sum())
+
+
+def _classes_left_out(given: Handed) -> int:
+    return given.num_classes - 1 - int(given.labels.max())
 
 
 def _guo(m: int, _: int) -> Definition:
@@ -116,6 +124,7 @@ FOCAL_CALIBRATION = [
         ours="top_label_ece_equal_mass",
         differs="Edges between ranks by interpolation, and the first is open below.",
         fault="the least confident examples lie in no bin, and count for nothing",
+        touched=Touched("examples of the least confidence", _least_confident),
         define=_adaptive_definition,
         compute=_adaptive,
     ),
@@ -128,6 +137,7 @@ FOCAL_CALIBRATION = [
         ours="classwise_ece",
         differs="Probabilities of exactly 0 lie in no bin; sums in float32.",
         fault="classes above the largest label present are left out of the mean",
+        touched=Touched("classes left out", _classes_left_out),
         define=_classwise_definition,
         compute=_classwise,
     ),

@@ -70,6 +70,24 @@ class Handed:
         return np.ascontiguousarray(self.probs[:, 1]), self.labels == 1
 
 
+@dataclass(frozen=True, eq=False)
+class Touched:
+    """Which examples make the difference, so that they can be counted.
+
+    Attributes:
+        what: What they are, in the plural.
+        count: How many there are.
+    """
+
+    what: str
+    count: Callable[[Handed], int]
+
+
+def at_1(given: Handed) -> int:
+    """How many confidences are 1, as they are or rounded to float32."""
+    return int((given.confidence.astype(np.float32) == 1).sum())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preset:
     """A number as another library computes it.
@@ -84,6 +102,7 @@ class Preset:
         ours: The number of ours that answers the same question, a key of `OURS`.
         differs: Where and why it differs from ours, in one sentence.
         fault: What of that is a mistake rather than a choice, if anything.
+        touched: The examples that make the difference, where they can be told.
         define: The definition for a number of bins and of classes.
         compute: The number for arrays and a number of bins.
 
@@ -104,6 +123,7 @@ class Preset:
     ours: str
     differs: str
     fault: str | None = None
+    touched: Touched | None = None
     define: Callable[[int, int], Definition]
     compute: Callable[[Handed, int], float]
 
@@ -125,6 +145,10 @@ class Preset:
     def definition(self, some: Predictions, *, num_bins: int = 15) -> Definition:
         """What the number is, for predictions like these."""
         return self.define(num_bins, some.num_classes)
+
+    def num_touched(self, some: Predictions) -> int | None:
+        """How many examples make the difference; None where that cannot be told."""
+        return None if self.touched is None else self.touched.count(Handed.of(some))
 
     def counterpart(self, some: Predictions) -> str:
         """Our number to compare with, a key of `OURS`: that of class 1 where it is."""

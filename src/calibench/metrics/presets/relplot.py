@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from calibench.metrics.definitions import Definition
-from calibench.metrics.presets.preset import Handed, Preset
+from calibench.metrics.presets.preset import Handed, Preset, Touched
 
 _MESH = 200
 _STEPS = 10
@@ -87,6 +87,10 @@ def _binned(given: Handed, m: int) -> float:
     return float(np.abs(np.bincount(index, gap)).sum() / len(gap))
 
 
+def _at_1(given: Handed) -> int:
+    return int((given.confidence == 1).sum())
+
+
 def _smooth_definition(_: int, __: int) -> Definition:
     return Definition(
         quantity="integral of |mean_i K_s(t, c_i) (c_i - a_i)| dt over that of density",
@@ -122,6 +126,7 @@ RELPLOT = [
         ours="smooth_ece",
         differs="A density in the denominator; a width on a grid of 1 / 1024.",
         fault="reflection on the grid halves the mass at confidence exactly 0 and 1",
+        touched=Touched("confidences of exactly 1", _at_1),
         define=_smooth_definition,
         compute=_smooth,
     ),
@@ -134,6 +139,7 @@ RELPLOT = [
         ours="top_label_ece",
         differs="Bins [lo, hi), by division, and for most M one more for confidence 1.",
         fault="confidence exactly 1 gets a bin beyond the last",
+        touched=Touched("confidences of exactly 1", _at_1),
         define=_binned_definition,
         compute=_binned,
     ),

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from calibench.metrics.definitions import Definition
-from calibench.metrics.presets.preset import Dtype, Handed, Preset
+from calibench.metrics.presets.preset import Dtype, Handed, Preset, Touched
 from calibench.predictions import Predictions
 from calibench.validation import member
 
@@ -95,6 +95,11 @@ def _log_loss(given: Handed, _: int) -> float:
     return float(np.average(-np.log(clipped[np.arange(len(clipped)), given.labels])))
 
 
+def _below_epsilon(given: Handed) -> int:
+    of_label = given.probs[np.arange(len(given.labels)), given.labels]
+    return int((of_label < np.finfo(of_label.dtype).eps).sum())
+
+
 def _log_loss_definition(_: int, __: int) -> Definition:
     return Definition(
         quantity="mean -ln p(label), p clipped to [eps, 1 - eps] of its dtype",
@@ -141,6 +146,7 @@ SCIKIT_LEARN = [
         ours="nll",
         differs="Probabilities are clipped at eps (one given as 0 costs 36 nats, not "
         "infinity), and rows are taken as they are, where ours are normalized.",
+        touched=Touched("labels of a probability below eps", _below_epsilon),
         define=_log_loss_definition,
         compute=_log_loss,
     ),

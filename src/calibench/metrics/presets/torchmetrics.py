@@ -8,7 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from calibench.metrics.definitions import Definition
-from calibench.metrics.presets.preset import Handed, NoNumberError, Preset
+from calibench.metrics.presets.preset import (
+    Handed,
+    NoNumberError,
+    Preset,
+    Touched,
+    at_1,
+)
 from calibench.metrics.presets.single_precision import means, sums_in_turn, torch_edges
 
 Confidence: TypeAlias = Float[np.ndarray, " examples"]
@@ -78,6 +84,10 @@ def _class_1(
     return error(*given.binary(), m, norm)
 
 
+def _certain(given: Handed) -> int:
+    return int((given.probs[:, 1] == 1).sum())
+
+
 def _definition(
     m: int, _: int, *, norm: TorchNorm, is_old: bool, is_binary: bool
 ) -> Definition:
@@ -97,6 +107,7 @@ def _definition(
 
 _DRIFT = "float32 sums taken one by one lose digits as they grow, all from 2^24 on"
 _PHANTOM = "what is 1, or rounds to it in float32, gets a bin beyond the last"
+_BEYOND = "1 gets a bin beyond the last"
 
 
 def _preset(norm: TorchNorm, *, is_old: bool, is_binary: bool) -> Preset:
@@ -108,23 +119,26 @@ def _preset(norm: TorchNorm, *, is_old: bool, is_binary: bool) -> Preset:
         else "Bins [lo, hi) and one more for confidence 1; edges and sums in float32."
     )
     fault = _DRIFT if is_old else f"{_PHANTOM}; {_DRIFT}"
+    certain = Touched("confidences that are 1 in float32", at_1)
     if is_binary:
+        certain = Touched("probabilities of class 1 that are exactly 1", _certain)
         side = (
             "Edges in float32, bins (lo, hi]; of P(class 1), not of the confidence."
             if is_old
             else "Bins [lo, hi) and one more for 1 (up to 1.0 edges in float32); of "
             "P(class 1), not of the confidence."
         )
-        fault = "a probability of exactly 0 stops it" if is_old else _PHANTOM
+        fault = f"a probability of exactly {'0 stops it' if is_old else _BEYOND}"
     return Preset(
         name=f"torchmetrics{'_before_1' * is_old}{'_binary' * is_binary}_{norm}",
         library="torchmetrics",
-        versions="0.11 up to 1.0" if is_old else "1.0 and later",
+        versions="before 1.0" if is_old else "1.0 and later",
         checked="0.11.4" if is_old else "1.9.0",
         call=f"{kind}CalibrationError(n_bins=M, norm={norm!r})",
         ours=_OURS[norm],
         differs=side,
         fault=fault,
+        touched=None if is_old else certain,
         define=partial(_definition, norm=norm, is_old=is_old, is_binary=is_binary),
         compute=partial(_class_1 if is_binary else _top_label, norm=norm, error=error),
     )

@@ -14,7 +14,9 @@ Hits: TypeAlias = Bool[np.ndarray, " examples"]
 Rule: TypeAlias = Literal["equal width", "equal mass", "one for each value"]
 
 _DEFAULT_BINS = 15
-_LIBRARY = {"library": "uncertainty-calibration", "versions": "0.1", "checked": "0.1.4"}
+_preset = partial(
+    Preset, library="uncertainty-calibration", versions="0.1", checked="0.1.4"
+)
 
 
 def _equal_width(_: Values, m: int) -> np.ndarray:
@@ -118,9 +120,8 @@ def _definition(
 
 def _plain(name: str, call: str, rule: Rule, differs: str, *, squares: bool) -> Preset:
     mass = "_equal_mass" * (rule == "equal mass")
-    return Preset(
+    return _preset(
         name=f"verified_calibration_{name}",
-        **_LIBRARY,
         call=call,
         ours=f"{'debiased_rms' if squares else 'top_label_ece'}{mass}",
         differs=differs,
@@ -153,9 +154,8 @@ VERIFIED_CALIBRATION = [
         f"{_PARTS}; {_FLOOR}.",
         squares=True,
     ),
-    Preset(
+    _preset(
         name="verified_calibration_top_l2",
-        **_LIBRARY,
         call="get_top_calibration_error(p, y)",
         ours="debiased_rms_equal_mass",
         differs=f"Always {_DEFAULT_BINS} bins, or one for each value if values repeat; "
@@ -163,9 +163,8 @@ VERIFIED_CALIBRATION = [
         define=partial(_definition, rule="equal mass", squares=True, heuristic=True),
         compute=_top_by_heuristic,
     ),
-    Preset(
+    _preset(
         name="verified_calibration_marginal_l2",
-        **_LIBRARY,
         call="get_calibration_error(p, y)",
         ours="classwise_debiased_rms_equal_mass",
         differs=f"Always {_DEFAULT_BINS} bins, or one for each value if values repeat; "
