@@ -5,14 +5,10 @@ from matplotlib.figure import Figure
 
 from calibench import metrics
 from calibench.binning import equal_width, summarize
-from calibench.lab.report.style import INK, MUTED
-from calibench.metrics.calibration_error import (
-    mean_size,
-    pair_products,
-    root_mean_square,
-)
+from calibench.lab.report.style import INK
+from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.redraw import redrawn_bins
-from canvas import CHANCE, OTHER, OVER, UNDER, note, panels, sample, sharper
+from canvas import CHANCE, OTHER, OVER, UNDER, panels, sample, sharper
 
 
 def noise_floor() -> Figure:
@@ -77,57 +73,3 @@ def max_calibration_error() -> Figure:
     axes.set_title("a calibrated model, n = 1,000, 30 bins")
     axes.legend()
     return figure
-
-
-def debiased_l2() -> Figure:
-    """Squared errors over many test sets, as n grows."""
-    sizes = [200, 500, 1000, 2000, 5000, 10_000]
-    scores = {n: _squares(n, trials=300) for n in sizes}
-    figure, axes = panels(2, 2.8)
-    for axis, column, title in (
-        (axes[0], 0, "a calibrated model"),
-        (axes[1], 1, "a model 15 % too sharp"),
-    ):
-        for row, (name, color, dash) in enumerate(
-            [("RMS error, squared", OVER, "--"), ("debiased", UNDER, "-")]
-        ):
-            values = np.array([scores[n][column, row] for n in sizes])
-            mean, spread = values.mean(axis=1), values.std(axis=1)
-            axis.plot(sizes, mean, color=color, linestyle=dash, label=name)
-            axis.fill_between(
-                sizes,
-                mean - spread,
-                mean + spread,
-                color=color,
-                alpha=0.18,
-                linewidth=0,
-            )
-        truth = scores[sizes[-1]][column, 1].mean() if column else 0.0
-        axis.axhline(truth, color=INK, linewidth=1, linestyle=":", label="truth")
-        axis.set_xscale("log")
-        axis.set_xticks([200, 1000, 10_000], ["200", "1,000", "10,000"])
-        axis.minorticks_off()
-        axis.set(xlabel="number of examples", xlim=(200, 10_000))
-        axis.set_title(title)
-    axes[0].set(ylabel="squared error")
-    axes[0].legend()
-    note(
-        axes[1], 0.38, 0.95, "mean over 300 test sets,\n± one standard deviation", MUTED
-    )
-    return figure
-
-
-def _squares(num_examples: int, trials: int) -> np.ndarray:
-    """The RMS error squared and its debiased form, of two models, for many sets."""
-    found = np.empty((2, 2, trials))
-    pool = sample(sharper(1.0), 200_000, seed=1)
-    sharp = sharper(1.15)(pool.logits)
-    sharp_confidence = 1 / np.exp(sharp - sharp.max(1, keepdims=True)).sum(1)
-    rng = np.random.default_rng(num_examples)
-    for trial in range(trials):
-        rows = rng.integers(pool.num_examples, size=num_examples)
-        for column, confidence in enumerate((pool.confidence, sharp_confidence)):
-            bins = equal_width(confidence[rows], 15)
-            stats = summarize(bins, confidence[rows], pool.correct[rows])
-            found[column, :, trial] = root_mean_square(stats) ** 2, pair_products(stats)
-    return found

@@ -5,11 +5,22 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from calibench import metrics
-from calibench.binning import equal_width
+from calibench.binning import equal_width, summarize
 from calibench.lab.report.style import INK, MUTED, PAPER
 from calibench.metrics.classwise import class_cells
 from calibench.metrics.smooth import KernelSums, at_edges, cosine_series, damped
-from canvas import NUM_CLASSES, OVER, UNDER, mixed, note, panels, sample, unit_ticks
+from canvas import (
+    NUM_CLASSES,
+    OTHER,
+    OVER,
+    UNDER,
+    mixed,
+    note,
+    panels,
+    sample,
+    sharper,
+    unit_ticks,
+)
 
 _SIGNED = LinearSegmentedColormap.from_list("signed", [UNDER, PAPER, OVER])
 
@@ -87,4 +98,37 @@ def smooth_ece() -> Figure:
     right.set(xlabel="width σ of the kernel", ylabel="area", ylim=(0, 0.12))
     right.set_title("the width that equals its area")
     note(right, 0.05, 0.3, "dashed: area = σ", MUTED)
+    return figure
+
+
+def top_k_ece() -> Figure:
+    """Claims of the likeliest classes together, and of each rank alone."""
+    some = sample(sharper(1.7))
+    figure, (left, right) = panels(2, 3.0)
+    left.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+    ranked = np.sort(some.probs, axis=1)[:, ::-1]
+    of_label = some.probs[np.arange(some.num_examples), some.labels]
+    position = (some.probs > of_label[:, None]).sum(axis=1)
+    for k, color, dash in ((1, OVER, "-"), (2, UNDER, "--"), (5, OTHER, "-.")):
+        claimed = np.minimum(ranked[:, :k].sum(axis=1), 1.0)
+        stats = summarize(equal_width(claimed, 15), claimed, position < k)
+        kept = stats.count > 20
+        value = metrics.top_k_ece(some, k=k)
+        left.plot(
+            stats.confidence[kept],
+            stats.accuracy[kept],
+            color=color,
+            linestyle=dash,
+            label=f"top {k}: {value:.3f}",
+        )
+    unit_ticks(left)
+    left.set(xlabel="claimed together", ylabel="share with the label")
+    left.legend()
+    left.set_title("among the k likeliest")
+    ranks = np.arange(1, 6)
+    errors = [metrics.kth_class_ece(some, k=int(k)) for k in ranks]
+    right.bar(ranks, errors, color=MUTED, alpha=0.5)
+    right.set(xlabel="rank of the class", ylabel="error of that rank alone")
+    right.grid(visible=False, axis="x")
+    right.set_title("rank by rank")
     return figure

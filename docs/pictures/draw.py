@@ -15,9 +15,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+import bias
 import binned
 import chance
 import classes
+import ranking
 import scores
 from calibench.lab.report.style import drawing
 from calibench.lab.report.svg import svg_bytes
@@ -30,17 +32,23 @@ _FONTS = b"'DejaVu Sans', Verdana, sans-serif"
 
 PICTURES: dict[str, Callable[[], Figure]] = {
     "accuracy": scores.accuracy,
+    "aurc": ranking.aurc,
     "brier": scores.brier,
     "classwise_ece": classes.classwise_ece,
     "confidence_gap": scores.confidence_gap,
-    "debiased_l2": chance.debiased_l2,
+    "debiased_l1": bias.debiased_l1,
+    "debiased_l2": bias.debiased_l2,
+    "ece_sweep": bias.ece_sweep,
+    "log_odds_quantile": ranking.log_odds_quantile,
     "max_calibration_error": chance.max_calibration_error,
     "nll": scores.nll,
     "noise_floor": chance.noise_floor,
     "optimal_temperature": scores.optimal_temperature,
     "overconfidence": binned.overconfidence,
     "rms_calibration_error": binned.rms_calibration_error,
+    "saturated_share": ranking.saturated_share,
     "smooth_ece": classes.smooth_ece,
+    "top_k_ece": classes.top_k_ece,
     "top_label_ece": binned.top_label_ece,
     "top_label_ece_equal_mass": binned.top_label_ece_equal_mass,
     "true_calibration_error": scores.true_calibration_error,
