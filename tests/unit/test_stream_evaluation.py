@@ -15,16 +15,20 @@ from calibench.metrics.stream_evaluation import (
     redrawn_stats,
 )
 from calibench.metrics.stream_sweep import redrawn_right
+from calibench.metrics.stream_unbinned import unbinned_of_state
+from calibench.metrics.unbinned import unbinned
 from calibench.predictions import Predictions
 
-# What a state does not tell yet.
-LEFT_OUT = {
-    "aurc",
-    "excess_aurc",
-    "saturated_share",
-    "log_odds_q05",
-    "log_odds_median",
-    "log_odds_q95",
+# Read off cells, or with other rounding.
+LOOSE = {
+    "top_label_ece_equal_mass": 5e-3,
+    "smooth_ece": 5e-3,
+    "ece_sweep": 5e-3,
+    "aurc": 1e-3,
+    "excess_aurc": 1e-3,
+    "log_odds_q05": 0.02,
+    "log_odds_median": 0.02,
+    "log_odds_q95": 0.02,
 }
 
 
@@ -49,13 +53,10 @@ def test_values_intervals_and_floors_are_those_of_memory(some):
     assert list(found.measurements) == kept
     for name in kept:
         there, here = expected.measurements[name], found.measurements[name]
-        if math.isnan(here.value):
-            assert name in LEFT_OUT
-            continue
-        loose = name in ("top_label_ece_equal_mass", "smooth_ece", "ece_sweep")
-        assert here.value == pytest.approx(there.value, abs=5e-3 if loose else 1e-14)
+        loose = LOOSE.get(name)
+        assert here.value == pytest.approx(there.value, rel=0, abs=loose or 1e-14)
         if name != "smooth_ece":
-            close = pytest.approx(there.interval, abs=5e-3 if loose else 1e-12)
+            close = pytest.approx(there.interval, rel=0, abs=loose or 1e-12)
             assert here.interval == close
         if here.floor and there.floor:
             # Other random numbers: means of 400 replicates differ by their noise.
@@ -120,3 +121,34 @@ def test_one_example_and_an_infinite_loss_make_valid_json():
 def test_no_replicates_are_refused(some):
     with pytest.raises(ParameterError, match="replicates must be at least 1"):
         evaluate_state(MetricState.of(some), replicates=0)
+
+
+@pytest.mark.parametrize("scale", [3.0, 12.0])
+def test_ranking_and_log_odds_are_within_their_bounds(scale):
+    rng = np.random.default_rng(4)
+    logits = scale * rng.standard_normal((4000, 10))
+    labels = np.where(
+        rng.random(4000) < 0.8, logits.argmax(axis=1), rng.integers(10, size=4000)
+    )
+    some = Predictions.from_logits(logits, labels)
+    expected = unbinned(some, 0.95)
+    found = unbinned_of_state(MetricState.of(some), 0.95)
+    assert found.keys() == expected.keys()
+    assert found["saturated_share"] == (expected["saturated_share"], 0.0)
+    for name, (number, bound) in found.items():
+        exact = expected[name]
+        assert abs(number.value - exact.value) <= bound, name
+        assert np.allclose(number.interval, exact.interval, rtol=0, atol=0.02), name
+        if name.startswith("log_odds"):
+            assert number.interval[0] <= exact.interval[0], name
+            assert number.interval[1] >= exact.interval[1], name
+
+
+def test_log_odds_beyond_the_cells_are_infinite_with_a_reason():
+    some = Predictions.from_probs([[1.0, 0.0]] * 200, [0] * 200)
+    measured = evaluate_state(MetricState.of(some), replicates=9).measurements
+    median = measured["log_odds_median"]
+    assert median.value == math.inf
+    assert median.to_dict()["value"] is None
+    assert "end at 48" in median.definition.interval
+    assert measured["saturated_share"].value == 1.0

@@ -12,10 +12,10 @@ from calibench.metrics.cells import (
     NUM_CELLS,
     NUM_ODDS,
     ODDS_STEPS,
-    SATURATED,
     cell_log_odds,
 )
 from calibench.metrics.float_sums import NUM_EXPONENTS, SMALLEST_EXPONENT
+from calibench.metrics.saturation import ROUNDS_TO_ONE
 from calibench.metrics.scores import brier_terms
 from calibench.metrics.stream import MetricState, class_cells_for
 from calibench.metrics.stream_top import TopLabelState
@@ -32,7 +32,7 @@ _PADDING = 8
 # From here on a row is long enough for vector units, and is not turned. (Up to 128
 # numbers the compiled sum has the order of numpy's.)
 _MANY_CLASSES = 64
-_GRID = (float(LEAST_ODDS), float(ODDS_STEPS), SATURATED)
+_GRID = (float(LEAST_ODDS), float(ODDS_STEPS), ROUNDS_TO_ONE)
 # Summed in float32, a row of 1e5 numbers is off by less.
 _ROUNDING = 2e-6
 

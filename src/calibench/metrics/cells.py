@@ -14,8 +14,6 @@ NUM_CELLS = 7200
 ODDS_STEPS = 64
 LEAST_ODDS = -16
 NUM_ODDS = 4096
-# From here on a confidence rounds to 1 in float32.
-SATURATED = 1 - 2.0**-25
 
 
 def cell_log_odds(

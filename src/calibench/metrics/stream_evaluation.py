@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from calibench.binning import BinStats, from_limbs
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
-from calibench.metrics.cells import NUM_CELLS
+from calibench.metrics.cells import NUM_CELLS, ODDS_STEPS
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation import OF_BINS
 from calibench.metrics.evaluation_binned import of_class_sum
@@ -30,6 +30,7 @@ from calibench.metrics.stream_results import (
     smooth_error,
 )
 from calibench.metrics.stream_sweep import redrawn_right, state_sweep
+from calibench.metrics.stream_unbinned import unbinned_of_state
 from calibench.metrics.verdict import verdict_on
 
 # They rank the classes of an example, and a state keeps the first class alone.
@@ -97,16 +98,30 @@ def evaluate_state(
         values["classwise_ece"], *measured["classwise_ece"], state.num_classes
     )
     values["classwise_ece_sum"], measured["classwise_ece_sum"] = summed[0], summed[1:]
-    bounds = {
-        name: bound,
-        "smooth_ece": smooth_error(state)[1],
-        "ece_sweep": swept.bound,
+    rules = {
+        each: f"from cells of 1 / {NUM_CELLS}, within {at_most:.1e}"
+        for each, at_most in (
+            (name, bound),
+            ("smooth_ece", smooth_error(state)[1]),
+            ("ece_sweep", swept.bound),
+        )
     }
+    reasons = {}
+    for each, (number, at_most) in unbinned_of_state(state, level).items():
+        values[each], measured[each] = number.value, (number.interval, None)
+        reasons[each] = number.reason
+        if at_most > 0:
+            rules[each] = f"log-odds in cells of 1 / {ODDS_STEPS}, within {at_most:.1e}"
     measurements = {
         name: Measurement(
             values.get(name, math.nan),
             *measured.get(name, _LEFT_OUT),
-            _defined(name, each, measured.get(name, _LEFT_OUT)[0], bounds.get(name)),
+            _defined(
+                name,
+                _with_rule(each, rules.get(name)),
+                measured.get(name, _LEFT_OUT)[0],
+                reasons.get(name),
+            ),
         )
         for name, each in definitions(num_bins, swept.num_bins).items()
         if name not in NOT_IN_A_STATE
@@ -175,14 +190,20 @@ def _of_mean(mean: float, square: float, n: int, level: float) -> Interval | Non
     return mean - half, mean + half
 
 
+def _with_rule(definition: Definition, rule: str | None) -> Definition:
+    if rule is None:
+        return definition
+    edges = rule if definition.edges is None else f"{definition.edges}; {rule}"
+    return replace(definition, edges=edges)
+
+
 def _defined(
-    name: str, definition: Definition, interval: Interval | None, bound: float | None
+    name: str, definition: Definition, interval: Interval | None, reason: str | None
 ) -> Definition:
-    if bound is not None:
-        rule = f"{definition.edges}; from cells of 1 / {NUM_CELLS}, within {bound:.1e}"
-        definition = replace(definition, edges=rule)
     if interval is not None:
         return definition
+    if reason is not None:
+        return definition.without_interval(reason)
     if name not in _FROM_SUMS:
         return definition.without_interval("it needs the examples, not their cells")
     if name == "nll":

@@ -16,11 +16,11 @@ from calibench.errors import DataError, ParameterError
 from calibench.metrics.cells import (
     NUM_CELLS,
     NUM_ODDS,
-    SATURATED,
     cell_log_odds,
     odds_cells,
     top_cells,
 )
+from calibench.metrics.saturation import ROUNDS_TO_ONE
 from calibench.predictions import Predictions
 from calibench.validation import Array
 
@@ -121,7 +121,7 @@ class TopLabelState:
     @classmethod
     def sums_of(cls, some: Predictions) -> dict[str, np.ndarray]:
         """The arrays for these examples, by name."""
-        saturated = np.count_nonzero(some.confidence >= SATURATED)
+        saturated = np.count_nonzero(some.confidence >= ROUNDS_TO_ONE)
         return {
             "top": top_cells(some.confidence, some.correct),
             "odds": odds_cells(cell_log_odds(some.confidence), some.correct),
