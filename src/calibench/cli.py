@@ -173,23 +173,37 @@ def verify(
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - a parameter for each option
     files: Annotated[
         list[str], typer.Argument(help="Files, folders and globs of predictions.")
     ],
+    *,
     kind: Annotated[
         str | None, typer.Option(help="logits or probs, where a file does not say.")
     ] = None,
     bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
     by: Annotated[str | None, typer.Option(help="Column that names groups.")] = None,
     against: Annotated[str | None, typer.Option(help="Others to compare with.")] = None,
-    *,
+    truth: Annotated[
+        Path | None, typer.Option(help="The posterior of the examples, or counts.")
+    ] = None,
+    truth_kind: Annotated[
+        str | None, typer.Option(help="posterior or counts, where no name says so.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the calibration of the predictions in files, or compare it."""
-    from calibench.lab.evaluation import evaluate_or_compare
+    from calibench.lab.evaluation import Request, evaluate_as_asked
 
-    found = evaluate_or_compare(files, against, kind=kind, num_bins=bins, by=by)
+    request = Request(
+        kind=kind,
+        num_bins=bins,
+        by=by,
+        against=against,
+        truth=truth,
+        truth_kind=truth_kind,
+    )
+    found = evaluate_as_asked(files, request)
     print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 

@@ -14,6 +14,8 @@ Array: TypeAlias = Any
 Split: TypeAlias = Literal["train", "selection", "calibration", "test"]
 Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
 
+# Sums of so many stay exact, and a generator of random counts takes them.
+_MOST_COUNTS = 2**31
 _HALF_PRECISION = {"float16", "bfloat16"}
 _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
@@ -67,6 +69,26 @@ def sum_tolerance(dtype: str, num_classes: int) -> float:
     if dtype in _HALF_PRECISION:
         return 5e-3
     return {"float32": 1e-5}.get(dtype, 1e-9 * num_classes)
+
+
+def count_matrix(counts: Array) -> Matrix:
+    """Check how often each class was chosen, and return it as a read-only matrix.
+
+    Raises:
+        DataError: Wrong shape or dtype, no examples, one class, an entry that is no
+            whole number from 0 to 2^31, or a row of fewer than two.
+    """
+    values, _ = _real_numbers(counts, "counts")
+    if values.shape[1] == 1:
+        msg = f"counts must have one column per class, got shape {values.shape}."
+        raise DataError(msg)
+    whole = (values >= 0) & (values <= _MOST_COUNTS) & (values == np.floor(values))
+    remedy = "Counts are whole numbers; declare shares as a posterior."
+    _refuse_rows("counts", values, ~whole, "is no count", remedy)
+    totals = values.sum(axis=1, keepdims=True)
+    remedy = "At least two are needed. Drop such examples, from the predictions too."
+    _refuse_rows("counts", totals, totals < 2, "is the sum of a row", remedy)
+    return _read_only(values)
 
 
 def label_vector(

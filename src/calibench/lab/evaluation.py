@@ -1,7 +1,7 @@
 """Evaluate the predictions of files: in memory where they are few, else in one pass."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from calibench import metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab.comparison import FileComparison, compare_files
 from calibench.lab.data.prediction_stream import Chunk, joined, stream_predictions
-from calibench.lab.evaluation_text import evaluation_text
+from calibench.lab.data.truth_files import read_truth
+from calibench.lab.evaluation_text import evaluation_text, truth_text
 from calibench.lab.text_table import text_table
-from calibench.metrics import Evaluation
+from calibench.metrics import Evaluation, Truth, TruthEvaluation
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_evaluation import evaluate_state
 from calibench.predictions import Predictions
@@ -32,46 +33,96 @@ class FileEvaluation:
     Attributes:
         overall: Of all examples.
         groups: By what the column of groups says; empty where none was asked for.
+        truth: What was found against the truth, if there is one.
     """
 
     overall: Evaluation
     groups: Mapping[str, Evaluation] = field(default_factory=dict)
+    truth: TruthEvaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON: that of the overall evaluation, and groups."""
-        if not self.groups:
-            return self.overall.to_dict()
-        groups = {name: each.to_dict() for name, each in self.groups.items()}
-        return self.overall.to_dict() | {"groups": groups}
+        plain = self.overall.to_dict()
+        if self.truth is not None:
+            plain["truth"] = self.truth.to_dict()
+        if self.groups:
+            plain["groups"] = {
+                name: each.to_dict() for name, each in self.groups.items()
+            }
+        return plain
 
     def text(self) -> str:
         """As lines for a terminal."""
         lines = evaluation_text(self.overall)
+        if self.truth is not None:
+            lines = f"{lines}\n\n{truth_text(self.truth, self.overall)}"
         if not self.groups:
             return lines
         rows = [_row(name, each) for name, each in self.groups.items()]
         return f"{lines}\n\n{text_table(rows)}"
 
 
-def evaluate_or_compare(
-    files: Sequence[Path | str],
-    against: Path | str | None,
-    *,
-    kind: str | None = None,
-    num_bins: int = 15,
-    by: str | None = None,
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `calibench evaluate` was asked for, besides files.
+
+    Attributes:
+        kind: "logits" or "probs", where a file holds both.
+        num_bins: How many bins for the binned metrics.
+        by: A column that names the group of each example.
+        against: Files of other predictions to compare with.
+        truth: A file of the posterior, or of counts of judges, of the same examples.
+        truth_kind: "posterior" or "counts", where that file does not say.
+    """
+
+    kind: str | None = None
+    num_bins: int = 15
+    by: str | None = None
+    against: Path | str | None = None
+    truth: Path | str | None = None
+    truth_kind: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ParameterError: Two options exclude each other.
+        """
+        remedies = {
+            ("by", "against"): "Compare the files of one group.",
+            ("by", "truth"): "Give the files of one group, and their truth.",
+            ("against", "truth"): "Measure each against the truth for itself.",
+        }
+        for (one, other), remedy in remedies.items():
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                msg = f"--{one} and --{other} do not go together. {remedy}"
+                raise ParameterError(msg)
+        if self.truth_kind is not None and self.truth is None:
+            msg = "--truth-kind says what --truth holds, which was not given."
+            raise ParameterError(msg)
+
+
+def evaluate_as_asked(
+    files: Sequence[Path | str], request: Request
 ) -> FileEvaluation | FileComparison:
-    """Do what `calibench evaluate` does: `compare_files` if there is another set.
+    """Do what `calibench evaluate` does.
 
     Raises:
-        ParameterError: Groups of a comparison are asked for, or as for either.
+        DataError: As of what is asked for: `evaluate_files`, `compare_files` or
+            `with_truth`.
+        ParameterError: Likewise.
+        ResourceError: Likewise.
     """
-    if against is None:
-        return evaluate_files(files, kind=kind, num_bins=num_bins, by=by)
-    if by is not None:
-        msg = "--by and --against do not go together. Compare the files of one group."
-        raise ParameterError(msg)
-    return compare_files(files, against, kind=kind, num_bins=num_bins)
+    kind, num_bins = request.kind, request.num_bins
+    if request.against is not None:
+        return compare_files(files, request.against, kind=kind, num_bins=num_bins)
+    known = None
+    if request.truth is not None:
+        known = read_truth(request.truth, kind=request.truth_kind)
+    found = evaluate_files(files, kind=kind, num_bins=num_bins, by=request.by)
+    if known is None:
+        return found
+    return with_truth(found, files, known, kind=kind, num_bins=num_bins)
 
 
 def evaluate_files(
@@ -107,6 +158,39 @@ def evaluate_files(
         if rows > _MOST_ROWS or numbers > _MOST_NUMBERS:
             return _in_one_pass(_chained(held, chunks), num_bins)
     return _in_memory(held, num_bins)
+
+
+def with_truth(
+    found: FileEvaluation,
+    files: Sequence[Path | str],
+    known: Truth,
+    *,
+    kind: str | None = None,
+    num_bins: int = 15,
+) -> FileEvaluation:
+    """Add what is found against the truth; the predictions are held in memory.
+
+    Args:
+        found: Of the same files.
+        files: Files, folders and globs: one data set.
+        known: The truth about its examples, in their order.
+        kind: "logits" or "probs", where a file holds both.
+        num_bins: How many bins for the binned metrics.
+
+    Raises:
+        DataError: The truth is of other examples or classes.
+    """
+    # Before the predictions are held: as many numbers as the truth at most.
+    if found.overall.n != len(known.probs):
+        msg = (
+            f"the truth has {len(known.probs):,} rows, but there are "
+            f"{found.overall.n:,} predictions. Give that of the same examples, in the "
+            "same order."
+        )
+        raise DataError(msg)
+    some = joined(list(stream_predictions(files, kind=kind)))
+    against = metrics.evaluate_truth(some, known, num_bins=num_bins)
+    return replace(found, truth=against)
 
 
 def _in_memory(held: list[Chunk], num_bins: int) -> FileEvaluation:

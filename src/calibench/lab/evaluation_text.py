@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from calibench.lab.text_table import text_table
-from calibench.metrics import Evaluation
+from calibench.metrics import Evaluation, TruthEvaluation
 from calibench.metrics.measurement import Measurement
 
 
@@ -22,6 +22,24 @@ def evaluation_text(evaluation: Evaluation) -> str:
         )
     head = f"{evaluation.n} predictions of {evaluation.num_classes} classes"
     return "\n".join([evaluation.verdict, "", head, text_table(rows), "", temperature])
+
+
+def truth_text(found: TruthEvaluation, beside: Evaluation) -> str:
+    """Return a line for each number against the truth, and ECE beside them."""
+    percent = f"{found.level:.0%}"
+    ece = beside.measurements["top_label_ece"]
+    rows = [_row("top_label_ece", ece, percent)]
+    rows += [_row(name, each, percent) for name, each in found.measurements.items()]
+    head = "against the posterior"
+    if found.kind == "counts":
+        head = f"against counts, of at least {found.fewest_counts} judges an example"
+    agreement = (
+        f"the likeliest class of the truth is the label of {found.label_agreement:.2%} "
+        f"of the examples ({found.agreement_by_chance:.2%} if its rows were shuffled)"
+    )
+    if found.may_be_misaligned:
+        agreement += ". Are its rows those of the predictions, in the same order?"
+    return "\n".join([head, text_table(rows), "", agreement])
 
 
 def _row(name: str, each: Measurement, percent: str) -> dict[str, Any]:

@@ -28,9 +28,19 @@ from calibench.metrics.scores import (
     nll,
 )
 from calibench.metrics.smooth import smooth_ece
+from calibench.metrics.soft_scores import soft_label_brier, soft_label_nll, true_kl
 from calibench.metrics.sweep import ece_sweep, sweep_num_bins
 from calibench.metrics.top_k import kth_class_ece, top_k_ece
-from calibench.metrics.truth import true_calibration_error
+from calibench.metrics.truth import (
+    Truth,
+    soft_label_ece,
+    true_calibration_error,
+    true_canonical_l1,
+    true_canonical_l2,
+    true_canonical_l2_squared,
+    true_squared_calibration_error,
+)
+from calibench.metrics.truth_evaluation import TruthEvaluation, evaluate_truth
 from calibench.posthoc.temperature import optimal_temperature
 
 __all__ = [
@@ -40,6 +50,8 @@ __all__ = [
     "Measurement",
     "NoiseFloor",
     "RiskCoverage",
+    "Truth",
+    "TruthEvaluation",
     "accuracy",
     "aurc",
     "brier",
@@ -52,6 +64,7 @@ __all__ = [
     "ece_sweep",
     "error_rate",
     "evaluate",
+    "evaluate_truth",
     "excess_aurc",
     "kth_class_ece",
     "log_odds_quantile",
@@ -65,10 +78,18 @@ __all__ = [
     "saturated_share",
     "scalars",
     "smooth_ece",
+    "soft_label_brier",
+    "soft_label_ece",
+    "soft_label_nll",
     "sweep_num_bins",
     "top_k_ece",
     "top_label_bins",
     "top_label_ece",
     "true_calibration_error",
+    "true_canonical_l1",
+    "true_canonical_l2",
+    "true_canonical_l2_squared",
+    "true_kl",
+    "true_squared_calibration_error",
     "underconfidence",
 ]

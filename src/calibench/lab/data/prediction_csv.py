@@ -28,7 +28,7 @@ def csv_layout(file: StoredFile, wanted: Wanted) -> Layout:
     Raises:
         DataError: It is cut, damaged or something else.
     """
-    with _opened(file) as (_, lines):
+    with opened_csv(file) as (_, lines):
         kind, _, columns = choose_columns(next(lines, []), wanted)
         return Layout(kind, len(columns), num_rows=None)
 
@@ -40,19 +40,19 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
         DataError: It is cut, damaged or something else; the message names the line.
     """
     start, done = span.start, 0
-    with _opened(file) as (stream, lines):
+    with opened_csv(file) as (stream, lines):
         header: list[str] = next(lines, [])
         kind, label, names = choose_columns(header, wanted)
         places = {name: c for c, name in enumerate(header)}
         label_column, columns = places[label], [places[name] for name in names]
-        rows = _whole_rows(lines, len(header))
+        rows = whole_rows(lines, len(header))
         at_a_time = max(1, CHUNK // len(columns))
         while True:
             values, labels, groups = array("d"), array("q"), []
             for row in islice(rows, at_a_time):
                 line = lines.line_num
                 labels.append(_label_in(row[label_column], line))
-                values.extend(_number_in(row[c], header[c], line) for c in columns)
+                values.extend(number_in(row[c], header[c], line) for c in columns)
                 if wanted.by is not None:
                     groups.append(row[places[wanted.by]])
             if not labels:
@@ -70,7 +70,8 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
 
 
 @contextmanager
-def _opened(file: StoredFile) -> Iterator[tuple[BinaryIO, Any]]:
+def opened_csv(file: StoredFile) -> Iterator[tuple[BinaryIO, Any]]:
+    """Open a file whose last line ends, as bytes and as rows of cells."""
     try:
         with file.open() as stream:
             stream.seek(-1, io.SEEK_END)
@@ -85,7 +86,7 @@ def _opened(file: StoredFile) -> Iterator[tuple[BinaryIO, Any]]:
         raise DataError(msg) from error
 
 
-def _whole_rows(
+def whole_rows(
     lines: Any,  # noqa: ANN401 - the type of a csv.reader has no name
     width: int,
 ) -> Iterator[list[str]]:
@@ -101,7 +102,8 @@ def _whole_rows(
         yield row
 
 
-def _number_in(cell: str, column: str, line: int) -> float:
+def number_in(cell: str, column: str, line: int) -> float:
+    """Read a cell of a column of numbers."""
     # float() also takes underscores and the digits of every script.
     if cell.isascii() and "_" not in cell:
         try:
