@@ -51,6 +51,34 @@ def test_the_debiased_size_matches_the_definition(scheme, case):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @given(case=SOMETIMES_ON_AN_EDGE)
+def test_classwise_squares_match_the_definition(scheme, case):
+    num_bins, some = case
+    square = exact.squared_classwise_rms_error(
+        some.probs, some.labels, num_bins, scheme
+    )
+    value = metrics.classwise_rms_error(some, num_bins=num_bins, scheme=scheme)
+    assert abs(value - math.sqrt(square)) <= 1e-12
+    assert (
+        value >= metrics.classwise_ece(some, num_bins=num_bins, scheme=scheme) - 1e-12
+    )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@given(case=SOMETIMES_ON_AN_EDGE, threshold=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_classwise_above_a_threshold_matches_the_definition(scheme, case, threshold):
+    num_bins, some = case
+    options = {"num_bins": num_bins, "scheme": scheme}
+    expected = exact.thresholded_classwise_ece(
+        some.probs, some.labels, threshold, num_bins, scheme
+    )
+    value = metrics.thresholded_classwise_ece(some, threshold=threshold, **options)
+    assert abs(value - float(expected)) <= 1e-12
+    if threshold == 0:
+        assert abs(value - metrics.classwise_ece(some, **options)) <= 1e-12
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@given(case=SOMETIMES_ON_AN_EDGE)
 def test_rms_matches_the_definition(scheme, case):
     num_bins, some = case
     square = exact.squared_rms_calibration_error(

@@ -186,6 +186,36 @@ def classwise_ece(probs, labels, num_bins, scheme):
     return total / num_classes
 
 
+def squared_classwise_rms_error(probs, labels, num_bins, scheme):
+    rows = rows_of(probs, labels)
+    num_classes = len(rows[0][0])
+    total = Fraction(0)
+    for k in range(num_classes):
+        pairs = tuple((row[k], int(label == k)) for row, label in rows)
+        total += sum(
+            share * (value - outcome) ** 2
+            for share, value, outcome in bins_of(pairs, num_bins, scheme)
+        )
+    return total / num_classes
+
+
+def thresholded_classwise_ece(probs, labels, threshold, num_bins, scheme):
+    rows = rows_of(probs, labels)
+    num_classes = len(rows[0][0])
+    total = Fraction(0)
+    for k in range(num_classes):
+        pairs = tuple(
+            (row[k], int(label == k)) for row, label in rows if row[k] >= threshold
+        )
+        total += sum(
+            share * abs(value - outcome)
+            for share, value, outcome in (
+                bins_of(pairs, num_bins, scheme) if pairs else []
+            )
+        )
+    return total / num_classes
+
+
 def accuracy(probs, labels):
     return 1 - error_rate(probs, labels)
 

@@ -105,6 +105,15 @@ def test_a_sum_over_classes():
         metrics.classwise_ece(some, reduction="max")
 
 
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(threshold):
+    some = Predictions.from_probs([[0.75, 0.25]], [0])
+    with pytest.raises(ParameterError, match="threshold must be in"):
+        metrics.thresholded_classwise_ece(some, threshold=threshold)
+    with pytest.raises(ParameterError, match="num_bins must be at least 1"):
+        metrics.thresholded_classwise_ece(some, threshold=1.0, num_bins=0)
+
+
 def test_the_sum_scales_interval_and_floor():
     floor = NoiseFloor(mean=0.125, p95=0.25, p_value=0.5, replicates=9)
     found = of_class_sum(0.25, (0.125, 0.5), floor, 5)

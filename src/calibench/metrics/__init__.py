@@ -10,6 +10,10 @@ from calibench.metrics.calibration_error import (
     underconfidence,
 )
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.classwise_variants import (
+    classwise_rms_error,
+    thresholded_classwise_ece,
+)
 from calibench.metrics.comparison import Comparison, compare, compare_all
 from calibench.metrics.debiased import debiased_l1
 from calibench.metrics.difference import Difference
@@ -56,6 +60,7 @@ __all__ = [
     "aurc",
     "brier",
     "classwise_ece",
+    "classwise_rms_error",
     "compare",
     "compare_all",
     "confidence_gap",
@@ -82,6 +87,7 @@ __all__ = [
     "soft_label_ece",
     "soft_label_nll",
     "sweep_num_bins",
+    "thresholded_classwise_ece",
     "top_k_ece",
     "top_label_bins",
     "top_label_ece",
