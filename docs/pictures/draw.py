@@ -19,6 +19,7 @@ import bias
 import binned
 import chance
 import classes
+import posterior
 import ranking
 import scores
 from calibench.lab.report.style import drawing
@@ -47,11 +48,13 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "overconfidence": binned.overconfidence,
     "rms_calibration_error": binned.rms_calibration_error,
     "saturated_share": ranking.saturated_share,
+    "soft_label_nll": posterior.soft_label_nll,
     "smooth_ece": classes.smooth_ece,
     "top_k_ece": classes.top_k_ece,
     "top_label_ece": binned.top_label_ece,
     "top_label_ece_equal_mass": binned.top_label_ece_equal_mass,
     "true_calibration_error": scores.true_calibration_error,
+    "true_canonical_l1": posterior.true_canonical_l1,
 }
 
 
