@@ -142,7 +142,7 @@ MAPIE = [
     Preset(
         name="mapie_ece_classwise",
         library="MAPIE",
-        versions="1.6 and later",
+        versions="1.6",
         checked="1.6.0",
         call="expected_calibration_error(_, p, M, classwise=True, class_labels=y)",
         ours="classwise_ece",

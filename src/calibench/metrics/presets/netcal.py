@@ -104,7 +104,7 @@ def _preset(
     return Preset(
         name=name,
         library="netcal",
-        versions="1.3 and 1.4",
+        versions="1.3.5 and later",
         checked="1.4.0",
         call=f"{cls}(M{'' if is_even else ', equal_intervals=False'}).measure(p, y)",
         ours=ours if is_even else "top_label_ece_equal_mass",

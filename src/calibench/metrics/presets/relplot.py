@@ -120,7 +120,7 @@ RELPLOT = [
     Preset(
         name="relplot_smece",
         library="relplot",
-        versions="1.0",
+        versions="1.0.2 and later",
         checked="1.0.3",
         call="smECE(confidence, correct)",
         ours="smooth_ece",

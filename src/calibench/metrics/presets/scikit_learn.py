@@ -113,7 +113,7 @@ def _curve_preset(strategy: Strategy) -> Preset:
     return Preset(
         name=f"sklearn_curve_{strategy}",
         library="scikit-learn",
-        versions="1.3 and later",
+        versions="1.6 and later",
         checked="1.9.1",
         call=f"calibration_curve(y, p, n_bins=M, strategy={strategy!r})",
         ours=f"top_label_ece{mass}",
@@ -140,7 +140,7 @@ SCIKIT_LEARN = [
     Preset(
         name="sklearn_log_loss",
         library="scikit-learn",
-        versions="1.5 and later",
+        versions="1.6 and later",
         checked="1.9.1",
         call="log_loss(y, p, labels=range(K))",
         ours="nll",

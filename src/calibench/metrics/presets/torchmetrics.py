@@ -125,7 +125,7 @@ def _preset(norm: TorchNorm, *, is_old: bool, is_binary: bool) -> Preset:
         side = (
             "Edges in float32, bins (lo, hi]; of P(class 1), not of the confidence."
             if is_old
-            else "Bins [lo, hi) and one more for 1 (up to 1.0 edges in float32); of "
+            else "Bins [lo, hi) and one more for 1 (in 1.0 edges in float32); of "
             "P(class 1), not of the confidence."
         )
         fault = f"a probability of exactly {'0 stops it' if is_old else _BEYOND}"
