@@ -173,7 +173,7 @@ def verify(
 
 
 @app.command()
-def evaluate(  # noqa: PLR0913 - a parameter for each option
+def evaluate(
     files: Annotated[
         list[str], typer.Argument(help="Files, folders and globs of predictions.")
     ],
@@ -190,11 +190,22 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
     truth_kind: Annotated[
         str | None, typer.Option(help="posterior or counts, where no name says so.")
     ] = None,
+    on: Annotated[str, typer.Option(help="Where to run: local or ray.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; with --on ray, cores.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster that runs.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the calibration of the predictions in files, or compare it."""
+    from calibench.lab.engines import Engine
     from calibench.lab.evaluation import Request, evaluate_as_asked
+    from calibench.lab.file_states import Pass
+    from calibench.lab.pass_display import show_pass
 
+    engine = Engine(on, workers, ray_address)
     request = Request(
         kind=kind,
         num_bins=bins,
@@ -203,7 +214,8 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
         truth=truth,
         truth_kind=truth_kind,
     )
-    found = evaluate_as_asked(files, request)
+    with show_pass() as watch:
+        found = evaluate_as_asked(files, request, Pass(engine, watch))
     print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 

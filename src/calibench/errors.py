@@ -29,6 +29,10 @@ class RowError(DataError):
         super().__init__(f"{before}row {row}{after}")
         self.before, self.row, self.after = before, row, after
 
+    def __reduce__(self) -> tuple[type["RowError"], tuple[str, int, str]]:
+        # An error is rebuilt from its message otherwise, which is not enough here.
+        return type(self), (self.before, self.row, self.after)
+
     def moved(self, by: int) -> "RowError":
         """The same error for rows counted from further ahead."""
         return RowError(self.before, self.row + by, self.after)

@@ -9,7 +9,7 @@ import pytest
 
 from calibench import cli, metrics
 from calibench.errors import DataError, ParameterError
-from calibench.lab import evaluation
+from calibench.lab import evaluation, file_states
 from calibench.lab.evaluation import evaluate_files
 from calibench.predictions import Predictions
 
@@ -72,7 +72,7 @@ def test_impossible_bins_are_refused_before_the_pass_ends(folder, few_in_memory)
 
 
 def test_too_many_groups_are_refused(folder, few_in_memory, monkeypatch):
-    monkeypatch.setattr(evaluation, "_MOST_STATE", 1)
+    monkeypatch.setattr(file_states, "_MOST_STATE", 1)
     with pytest.raises(DataError, match="more than 1 groups, the last '1'"):
         evaluate_files([folder], by="site")
 

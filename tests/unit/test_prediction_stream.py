@@ -11,7 +11,7 @@ import pytest
 from calibench.errors import DataError, ParameterError
 from calibench.lab.data import prediction_fragments
 from calibench.lab.data.prediction_files import read_predictions
-from calibench.lab.data.prediction_fragments import chunks_of, fragments_among
+from calibench.lab.data.prediction_fragments import chunks_of, fragments_of
 from calibench.lab.data.prediction_listing import files_among
 from calibench.lab.data.prediction_stream import stream_predictions
 from calibench.metrics.stream import MetricState
@@ -407,14 +407,14 @@ def test_a_flipped_bit_in_a_page_with_a_checksum_is_seen(tmp_path):
     plain = {"use_dictionary": False, "compression": "none"}
     stored = np.ascontiguousarray(LOGITS[:40, 1]).tobytes()
     write_parquet(path, write_page_checksum=True, **plain)
-    (fragment,) = fragments_among([path])
+    (fragment,) = fragments_of(files_among([path]))
     assert fragment.has_checksums
     flipped(path, stored, 50)
     with pytest.raises(DataError, match=r"a\.parquet: not a readable .*CRC"):
         list(stream_predictions([path]))
     # Without one, nothing can tell.
     write_parquet(path, **plain)
-    (fragment,) = fragments_among([path])
+    (fragment,) = fragments_of(files_among([path]))
     assert not fragment.has_checksums
     flipped(path, stored, 50)
     assert state_of(stream_predictions([path])).num_examples == ROWS
@@ -456,7 +456,7 @@ def test_fragments_divide_a_file_between_row_groups(tmp_path, monkeypatch):
     write_csv(tmp_path / "b.csv")
     spans = [
         (f.file.name, f.span.start, f.span.stop, f.span.units)
-        for f in fragments_among([tmp_path])
+        for f in fragments_of(files_among([tmp_path]))
     ]
     # Two fragments of at most 50 rows are wanted, and a row group is not cut.
     assert spans == [
@@ -468,7 +468,7 @@ def test_fragments_divide_a_file_between_row_groups(tmp_path, monkeypatch):
 
 def test_fragments_together_are_the_file(written, monkeypatch):
     monkeypatch.setattr("calibench.lab.data.prediction_fragments._NUMBERS", 90)
-    fragments = list(fragments_among([written]))
+    fragments = list(fragments_of(files_among([written])))
     chunks = [
         chunk for fragment in reversed(fragments) for chunk in chunks_of(fragment)
     ]

@@ -1,6 +1,6 @@
 """Evaluate the predictions of files: in memory where they are few, else in one pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,21 @@ import numpy as np
 from calibench import metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab.comparison import FileComparison, compare_files
+from calibench.lab.data.prediction_layout import Wanted
+from calibench.lab.data.prediction_listing import files_among
+from calibench.lab.data.prediction_source import StoredFile
 from calibench.lab.data.prediction_stream import Chunk, joined, stream_predictions
 from calibench.lab.data.truth_files import read_truth
 from calibench.lab.evaluation_text import evaluation_text, truth_text
+from calibench.lab.file_states import Pass, parts_of, states_of_files
 from calibench.lab.text_table import text_table
 from calibench.metrics import Evaluation, Truth, TruthEvaluation
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_evaluation import evaluate_state
-from calibench.predictions import Predictions
 
 # Up to here every floor is redrawn from the examples, in seconds and half a gigabyte.
 _MOST_ROWS = 100_000
 _MOST_NUMBERS = 2**22
-# Bytes of the states of all groups.
-_MOST_STATE = 2**28
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Request:
 
 
 def evaluate_as_asked(
-    files: Sequence[Path | str], request: Request
+    files: Sequence[Path | str], request: Request, how: Pass | None = None
 ) -> FileEvaluation | FileComparison:
     """Do what `calibench evaluate` does.
 
@@ -115,11 +116,16 @@ def evaluate_as_asked(
     """
     kind, num_bins = request.kind, request.num_bins
     if request.against is not None:
+        if how is not None and not how.engine.shares_memory:
+            msg = (
+                "--on ray and --against do not go together: a comparison is in memory."
+            )
+            raise ParameterError(msg)
         return compare_files(files, request.against, kind=kind, num_bins=num_bins)
     known = None
     if request.truth is not None:
         known = read_truth(request.truth, kind=request.truth_kind)
-    found = evaluate_files(files, kind=kind, num_bins=num_bins, by=request.by)
+    found = evaluate_files(files, kind=kind, num_bins=num_bins, by=request.by, how=how)
     if known is None:
         return found
     return with_truth(found, files, known, kind=kind, num_bins=num_bins)
@@ -131,8 +137,9 @@ def evaluate_files(
     kind: str | None = None,
     num_bins: int = 15,
     by: str | None = None,
+    how: Pass | None = None,
 ) -> FileEvaluation:
-    """Measure the calibration of the predictions of files, folders and globs.
+    """Measure the calibration of the predictions of files, folders, globs and URLs.
 
     Up to 100,000 examples (fewer of many classes) are held in memory, for `evaluate`;
     more go through a `MetricState`, one for each group, for `evaluate_state`.
@@ -142,22 +149,33 @@ def evaluate_files(
         kind: "logits" or "probs", where a file holds both.
         num_bins: How many bins for the binned metrics.
         by: A column that names the group of each example.
+        how: Where a pass runs, and who watches it. It does not change the outcome.
 
     Raises:
         DataError: The contents are no predictions, or of too many groups.
         ParameterError: `kind` or `num_bins` is not valid, or a file is given twice.
-        ResourceError: A file may not be read.
+        ResourceError: A file may not be read, or an engine is not installed.
     """
-    chunks = stream_predictions(files, kind=kind, by=by)
+    wanted, found = Wanted(kind, by), files_among(files)
+    held = _few(found, wanted)
+    if isinstance(held, list):
+        return _in_memory(held, num_bins)
+    # Impossible bins are refused now, not at the end of a long pass.
+    MetricState.of(held.predictions).class_bins(num_bins)
+    return _in_one_pass(found, wanted, num_bins, how or Pass())
+
+
+def _few(files: Sequence[StoredFile], wanted: Wanted) -> list[Chunk] | Chunk:
+    """All chunks of files if they fit in memory, else the first of them."""
     held: list[Chunk] = []
     rows = 0
-    for chunk in chunks:
+    for chunk in stream_predictions(files, kind=wanted.kind, by=wanted.by):
         held.append(chunk)
         rows += chunk.predictions.num_examples
         numbers = rows * chunk.predictions.num_classes
         if rows > _MOST_ROWS or numbers > _MOST_NUMBERS:
-            return _in_one_pass(_chained(held, chunks), num_bins)
-    return _in_memory(held, num_bins)
+            return held[0]
+    return held
 
 
 def with_truth(
@@ -201,28 +219,21 @@ def _in_memory(held: list[Chunk], num_bins: int) -> FileEvaluation:
     overall = metrics.evaluate(some, num_bins=num_bins)
     if not groups:
         return FileEvaluation(overall)
-    parts = _parts(Chunk(some, np.concatenate(groups)))
+    parts = parts_of(some, np.concatenate(groups))
     return FileEvaluation(
         overall,
         {name: metrics.evaluate(part, num_bins=num_bins) for name, part in parts},
     )
 
 
-def _in_one_pass(chunks: Iterator[Chunk], num_bins: int) -> FileEvaluation:
-    states: dict[str, MetricState] = {}
-    for chunk in chunks:
-        for name, part in _parts(chunk):
-            if name in states:
-                states[name] = states[name].update(part)
-                continue
-            states[name] = MetricState.of(part)
-            # Impossible bins are refused now, not at the end of a long pass.
-            states[name].class_bins(num_bins)
-            _refuse_too_many(states)
+def _in_one_pass(
+    files: Sequence[StoredFile], wanted: Wanted, num_bins: int, how: Pass
+) -> FileEvaluation:
+    states = states_of_files(files, wanted, how)
     overall = MetricState.empty(next(iter(states.values())).num_classes)
     for state in states.values():
         overall = overall.merge(state)
-    groups = {} if list(states) == [""] else dict(sorted(states.items()))
+    groups = {} if wanted.by is None else dict(sorted(states.items()))
     return FileEvaluation(
         evaluate_state(overall, num_bins=num_bins),
         {
@@ -230,34 +241,6 @@ def _in_one_pass(chunks: Iterator[Chunk], num_bins: int) -> FileEvaluation:
             for name, state in groups.items()
         },
     )
-
-
-def _parts(chunk: Chunk) -> Iterator[tuple[str, Predictions]]:
-    some = chunk.predictions
-    if chunk.groups is None:
-        yield "", some
-        return
-    groups = chunk.groups.astype(np.str_)
-    for name in np.unique(groups).tolist():
-        rows = groups == name
-        yield name, Predictions(some.labels[rows], some.kind, some.values[rows])
-
-
-def _chained(held: list[Chunk], rest: Iterator[Chunk]) -> Iterator[Chunk]:
-    while held:
-        yield held.pop(0)
-    yield from rest
-
-
-def _refuse_too_many(states: Mapping[str, MetricState]) -> None:
-    arrays = next(iter(states.values())).to_arrays().values()
-    most = max(_MOST_STATE // sum(array.nbytes for array in arrays), 1)
-    if len(states) > most:
-        msg = (
-            f"more than {most} groups, the last {list(states)[-1]!r}. Group by a "
-            "column of fewer values."
-        )
-        raise DataError(msg)
 
 
 def _row(name: str, each: Evaluation) -> dict[str, Any]:

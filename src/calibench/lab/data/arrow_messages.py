@@ -11,7 +11,7 @@ its Message.fbs.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 FILE_MAGIC = b"ARROW1"
 _CONTINUES = b"\xff\xff\xff\xff"
@@ -34,7 +34,7 @@ class RecordHeader:
     is_dictionary: bool
 
 
-def record_headers(stream: BinaryIO, size: int) -> Iterator[RecordHeader]:
+def record_headers(stream: BufferedReader, size: int) -> Iterator[RecordHeader]:
     """Walk over a file or a stream of Arrow from its start, skipping the bodies.
 
     Raises:
@@ -58,7 +58,7 @@ def record_headers(stream: BinaryIO, size: int) -> Iterator[RecordHeader]:
         stream.seek(start + body)
 
 
-def _next_header(stream: BinaryIO) -> bytes:
+def _next_header(stream: BufferedReader) -> bytes:
     length = stream.read(4)
     # Versions of the format before 0.15 leave the mark out.
     if length == _CONTINUES:
@@ -74,7 +74,7 @@ def _next_header(stream: BinaryIO) -> bytes:
 
 
 def _record_header(
-    message: "_Table", stream: BinaryIO, start: int, body: int
+    message: "_Table", stream: BufferedReader, start: int, body: int
 ) -> RecordHeader | None:
     kind = message.number(1, "B")
     if kind not in {_DICTIONARY, _RECORDS}:

@@ -1,6 +1,7 @@
 """Whether the pages of a Parquet file carry checksums; its footer does not say."""
 
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 # The header of a page begins with its type and two sizes; then comes the checksum, if
 # there is one. In Thrift's compact form each has a byte: 1 << 4 for "the next field",
@@ -10,7 +11,7 @@ _FIELDS_BEFORE = 3
 _LONGEST_HEADER = 64
 
 
-def page_has_checksum(stream: BinaryIO, groups: list[Any], name: str) -> bool:
+def page_has_checksum(stream: BufferedReader, groups: list[Any], name: str) -> bool:
     """Whether the first page of a column has one; a writer sets all or none.
 
     Args:

@@ -224,9 +224,11 @@ def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
     except DataError:
         raise
     except (*DAMAGE, OSError) as error:
-        # A damaged directory of the archive sends the reader to impossible places.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
+        # zipfile calls a file "no zip file" where its end could not even be read.
+        for cause in (error, error.__context__):
+            if isinstance(cause, OSError) and cause.errno != errno.EINVAL:
+                raise cause from None
+        # EINVAL: a damaged directory sends the reader to impossible places.
         msg = f"not a readable .npz archive ({error}). Write it again with numpy.savez."
         raise DataError(msg) from error
 

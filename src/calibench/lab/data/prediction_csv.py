@@ -5,8 +5,9 @@ import io
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
 
 
 @contextmanager
-def opened_csv(file: StoredFile) -> Iterator[tuple[BinaryIO, Any]]:
+def opened_csv(file: StoredFile) -> Iterator[tuple[BufferedReader, Any]]:
     """Open a file whose last line ends, as bytes and as rows of cells."""
     try:
         with file.open() as stream:

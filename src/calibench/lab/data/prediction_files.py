@@ -8,15 +8,14 @@ from calibench.errors import DataError
 from calibench.lab.data.prediction_fragments import (
     Fragment,
     chunks_of,
-    fragments_among,
+    fragments_of,
     named,
 )
-from calibench.lab.data.prediction_layout import KINDS, RawChunk, Wanted
-from calibench.lab.data.prediction_listing import local_file
+from calibench.lab.data.prediction_layout import RawChunk, Wanted
+from calibench.lab.data.prediction_listing import files_among, local_file
 from calibench.lab.data.prediction_source import is_url
 from calibench.lab.data.prediction_stream import checked
 from calibench.predictions import Predictions
-from calibench.validation import member
 
 # Numbers compress a little; a file that claims to unfold a hundredfold, and to more
 # than this, is built to exhaust memory.
@@ -44,12 +43,13 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         ParameterError: There is no such kind.
         ResourceError: The file may not be read.
     """
-    if kind is not None:
-        member(kind, KINDS, "kind")
-    if not is_url(path):
-        # By name: a file whose name looks like a glob is meant as it is.
-        local_file(Path(path))
-    fragments = list(fragments_among([path], Wanted(kind)))
+    wanted = Wanted(kind)
+    # A folder or a glob is no file, and a name that looks like a glob is one.
+    files = files_among([path]) if is_url(path) else [local_file(Path(path))]
+    if len(files) > 1:
+        msg = f"{path}: {len(files)} files. Name one."
+        raise DataError(msg)
+    fragments = list(fragments_of(files, wanted))
     with named(fragments[0].file):
         _refuse_unfolding(fragments)
     chunks = [chunk for fragment in fragments for chunk in chunks_of(fragment)]

@@ -1,10 +1,9 @@
 """Files of predictions in fragments: rows that one task reads, here or elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -19,20 +18,18 @@ from calibench.lab.data.prediction_arrays import (
 from calibench.lab.data.prediction_csv import csv_chunks, csv_layout
 from calibench.lab.data.prediction_ipc import ipc_chunks, ipc_layout
 from calibench.lab.data.prediction_layout import (
-    KINDS,
     Layout,
     RawChunk,
     Span,
     Wanted,
 )
-from calibench.lab.data.prediction_listing import files_among, unreadable
+from calibench.lab.data.prediction_listing import unreadable
 from calibench.lab.data.prediction_parquet import parquet_chunks, parquet_layout
 from calibench.lab.data.prediction_safetensors import (
     safetensors_chunks,
     safetensors_layout,
 )
 from calibench.lab.data.prediction_source import StoredFile
-from calibench.validation import member
 
 # Numbers in a fragment: under a second of work, and a thousand tasks for 1e9 rows.
 _NUMBERS = 2**23
@@ -64,10 +61,10 @@ class Fragment:
     has_checksums: bool
 
 
-def fragments_among(
-    given: Sequence[Path | str], wanted: Wanted | None = None
+def fragments_of(
+    files: Iterable[StoredFile], wanted: Wanted | None = None
 ) -> Iterator[Fragment]:
-    """The fragments of files, folders and globs, local or by URL, in their order.
+    """The fragments of files, in their order.
 
     Whatever a header or a footer tells is checked here: kind, number of classes and
     declared sizes. A `.parquet` or `.arrow` file is divided between its row groups or
@@ -75,15 +72,12 @@ def fragments_among(
     Arrow streams are read from their start, so each file is one fragment.
 
     Raises:
-        DataError: A file is missing, damaged, or of another problem than the first.
-        ParameterError: There is no such kind, or a file is given twice.
+        DataError: A file is damaged, or of another problem than the first.
         ResourceError: A file may not be read, or a package is not installed.
     """
     wanted = wanted or Wanted()
-    if wanted.kind is not None:
-        member(wanted.kind, KINDS, "kind")
     first: Layout | None = None
-    for file in files_among(given):
+    for file in files:
         with named(file):
             layout = FORMATS[file.suffix][0](file, wanted)
             first = first or layout

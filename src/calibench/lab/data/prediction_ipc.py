@@ -1,7 +1,8 @@
 """Predictions in `.arrow` and `.feather`: files and streams of record batches."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 from calibench.errors import DataError
 from calibench.lab.data.arrow_messages import FILE_MAGIC, RecordHeader, record_headers
@@ -63,12 +64,12 @@ def _column(file: StoredFile, name: str) -> Iterator[Any]:
             yield batch.column(0)
 
 
-def _schema(stream: BinaryIO) -> tuple[Any, bool]:
+def _schema(stream: BufferedReader) -> tuple[Any, bool]:
     is_file = _is_file(stream)
     return _reader(stream, is_file=is_file).schema, is_file
 
 
-def _batches(stream: BinaryIO, names: list[str], units: range) -> Iterator[Any]:
+def _batches(stream: BufferedReader, names: list[str], units: range) -> Iterator[Any]:
     schema, is_file = _schema(stream)
     fields = [schema.get_field_index(name) for name in names]
     reader = _reader(stream, fields, is_file=is_file)
@@ -83,7 +84,9 @@ def _batches(stream: BinaryIO, names: list[str], units: range) -> Iterator[Any]:
         yield batch
 
 
-def _reader(stream: BinaryIO, fields: list[int] | None = None, *, is_file: bool) -> Any:  # noqa: ANN401
+def _reader(
+    stream: BufferedReader, fields: list[int] | None = None, *, is_file: bool
+) -> Any:  # noqa: ANN401
     ipc = arrow_module("pyarrow.ipc")
     options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
     stream.seek(0)
@@ -91,12 +94,12 @@ def _reader(stream: BinaryIO, fields: list[int] | None = None, *, is_file: bool)
     return opened(stream, options=options)
 
 
-def _is_file(stream: BinaryIO) -> bool:
+def _is_file(stream: BufferedReader) -> bool:
     stream.seek(0)
     return stream.read(len(FILE_MAGIC)) == FILE_MAGIC
 
 
-def _refuse_first_feather(stream: BinaryIO) -> None:
+def _refuse_first_feather(stream: BufferedReader) -> None:
     if stream.read(len(_FIRST_FEATHER)) == _FIRST_FEATHER:
         msg = (
             "the first version of Feather is not read. Write it again with "

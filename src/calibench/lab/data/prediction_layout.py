@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibench.errors import DataError
+from calibench.validation import member
 
 KINDS = ("logits", "probs")
 # Numbers read at a time: few enough that what is derived from them stays in the cache.
@@ -29,6 +30,15 @@ class Wanted:
 
     kind: str | None = None
     by: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that there is not.
+
+        Raises:
+            ParameterError: `kind` is neither.
+        """
+        if self.kind is not None:
+            member(self.kind, KINDS, "kind")
 
     def vectors(self) -> list[str]:
         """Columns or arrays with one entry per example, besides the labels."""

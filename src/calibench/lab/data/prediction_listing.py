@@ -1,7 +1,7 @@
 """The files that are meant by paths, folders, globs and URLs."""
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,7 +23,7 @@ SUFFIXES = (
 )  # fmt: skip
 
 
-def files_among(given: Sequence[Path | str]) -> list[StoredFile]:
+def files_among(given: Sequence[Path | str | StoredFile]) -> list[StoredFile]:
     """The files that are meant by files, folders and globs, local or by URL.
 
     Raises:
@@ -33,10 +33,10 @@ def files_among(given: Sequence[Path | str]) -> list[StoredFile]:
     """
     found: list[StoredFile] = []
     for each in given:
-        meant = list(_remote(str(each)) if is_url(each) else _local(each))
+        meant = list(_meant_by(each))
         if not meant:
             msg = (
-                f"{without_credentials(each)}: no files of predictions there. "
+                f"{without_credentials(str(each))}: no files of predictions there. "
                 f"Give a file, folder or glob of {', '.join(SUFFIXES)}."
             )
             raise DataError(msg)
@@ -53,6 +53,12 @@ def files_among(given: Sequence[Path | str]) -> list[StoredFile]:
             raise ParameterError(msg)
         seen.add(identity)
     return found
+
+
+def _meant_by(given: Path | str | StoredFile) -> Iterable[StoredFile]:
+    if isinstance(given, StoredFile):
+        return [given]
+    return _remote(str(given)) if is_url(given) else _local(given)
 
 
 def local_file(path: Path) -> StoredFile:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedReader
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _opened(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
         yield OpenArrays(chosen, values, vectors)
 
 
-def _header(stream: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+def _header(stream: BufferedReader, size: int) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(stream.read(8), "little")
     if length > min(size - 8, _LARGEST_HEADER):
         msg = (

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from calibench.errors import (
@@ -56,7 +57,7 @@ class StoredFile:
         """The end of the name that tells the format, in lower case."""
         return PurePosixPath(self.name).suffix.lower()
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """Open it for reading; every failure later on is a `ResourceError` as well.
 
         Raises:
@@ -66,7 +67,7 @@ class StoredFile:
             return Path(self.path).open("rb")
         with refusals(self.hidden):
             stream = _Guarded(self.system.open_input_file(self.path), self.hidden)
-        return cast("BinaryIO", io.BufferedReader(stream, _BLOCK))
+        return BufferedReader(stream, _BLOCK)
 
     def beside(self, name: str) -> "StoredFile":
         """The file of another name in the same folder.

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from calibench.errors import RowError
-from calibench.lab.data.prediction_fragments import chunks_of, fragments_among, named
+from calibench.lab.data.prediction_fragments import chunks_of, fragments_of, named
 from calibench.lab.data.prediction_layout import RawChunk, Wanted
+from calibench.lab.data.prediction_listing import files_among
+from calibench.lab.data.prediction_source import StoredFile
 from calibench.predictions import Predictions
 
 
@@ -26,7 +28,10 @@ class Chunk:
 
 
 def stream_predictions(
-    given: Sequence[Path | str], *, kind: str | None = None, by: str | None = None
+    given: Sequence[Path | str | StoredFile],
+    *,
+    kind: str | None = None,
+    by: str | None = None,
 ) -> Iterator[Chunk]:
     """Read predictions some at a time, so that memory does not grow with their number.
 
@@ -45,7 +50,8 @@ def stream_predictions(
         ParameterError: There is no such kind, or a file is given twice.
         ResourceError: A file may not be read.
     """
-    for fragment in fragments_among(given, Wanted(kind, by)):
+    wanted = Wanted(kind, by)
+    for fragment in fragments_of(files_among(given), wanted):
         for raw in chunks_of(fragment):
             with named(fragment.file):
                 some = checked(raw)
