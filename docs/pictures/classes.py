@@ -73,7 +73,7 @@ def smooth_ece() -> Figure:
     some = sample(mixed, 2000)
     value = metrics.smooth_ece(some)
     gap = some.confidence - some.correct
-    series = damped(cosine_series(some.confidence, gap, 2**11), value)
+    series = damped(cosine_series(some.confidence, gap, 2**11, len(gap)), value)
     curve, t = at_edges(series), np.linspace(0, 1, 2**11 + 1)
     # Every eighth point is enough for the eye.
     curve, t = curve[::8], t[::8]
@@ -88,7 +88,7 @@ def smooth_ece() -> Figure:
     left.set(xlabel="confidence", ylabel="smoothed residual")
     left.set_title(f"the area is smECE = {value:.4f}")
     widths = np.geomspace(0.004, 0.3, 40)
-    kernel = KernelSums(some.confidence, gap)
+    kernel = KernelSums(some.confidence, gap, len(gap))
     right.plot(widths, [kernel.error(w) for w in widths], color=UNDER)
     right.plot(widths, widths, color=MUTED, linewidth=1, linestyle="--")
     right.plot(value, value, "o", color=OVER, zorder=3)

@@ -1,7 +1,7 @@
 """Assign examples to confidence bins, and summarize each bin: the only code that does.
 
-Sums are taken in fixed point, so that a summary is a function of the multiset of
-examples: the same bits for every order, sharding and thread count.
+Sums are taken in fixed point (see `sums`), so that a summary is a function of the
+multiset of examples: the same bits for every order, sharding and thread count.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64
 
 from calibench.errors import ParameterError
-from calibench.validation import member
+from calibench.sums import counted, exact_sums
+from calibench.validation import Weights, member
 
 Confidence: TypeAlias = Float64[np.ndarray, " examples"]
 Correct: TypeAlias = Bool[np.ndarray, " examples"]
 BinIndex: TypeAlias = Int[np.ndarray, " examples"]
+Counts: TypeAlias = Int64[np.ndarray, " bins"] | Float64[np.ndarray, " bins"]
 
-# A value in [0, 1] is split into two limbs of 30 bits. Sums of 2**22 limbs stay below
-# 2**53, where float64 is exact; what is cut off is below 2**-60 an example.
-_LIMB = 2.0**30
-_BLOCK = 2**22
+# Shares of the total weight this close below a whole number of bins count as that.
+_ROUNDING = 1e-12
 
 # Redrawing a summary takes memory for every bin a thousand times over.
 _MOST_BINS = 10_000
@@ -87,13 +87,21 @@ def equal_width_index(values: Confidence, num_bins: int) -> BinIndex:
     return index
 
 
-def equal_mass(confidence: Confidence, num_bins: int) -> Bins:
+def equal_mass(
+    confidence: Confidence, num_bins: int, weights: Weights | None = None
+) -> Bins:
     """Bins hold equally many examples; equal confidences share a bin.
 
     An example of rank r (from 0, of n) belongs to bin floor(r * num_bins / n), where
     all of a group of equal confidences take the lowest rank of the group. So the bins
     depend neither on the order of the examples nor on repeating all of them, and
-    heavy ties leave some bins empty.
+    heavy ties leave some bins empty. With weights the rank is the weight of all lower
+    confidences and n the total weight.
+
+    Args:
+        confidence: Of each example.
+        num_bins: How many bins.
+        weights: How often each example is there, above 0.
 
     Raises:
         ParameterError: `num_bins` is not in 1..10000.
@@ -111,17 +119,30 @@ def equal_mass(confidence: Confidence, num_bins: int) -> Bins:
     num_examples = len(confidence)
     order = np.argsort(confidence, kind="stable")
     ascending = confidence[order]
-    ranks = np.arange(num_examples)
     tied = np.zeros(num_examples, dtype=bool)
     tied[1:] = ascending[1:] == ascending[:-1]
-    lowest_rank = np.maximum.accumulate(np.where(tied, 0, ranks))
-    ascending_bins = lowest_rank * num_bins // num_examples
+    if weights is None:
+        lowest_rank = np.maximum.accumulate(np.where(tied, 0, np.arange(num_examples)))
+        ascending_bins = lowest_rank * num_bins // num_examples
+    else:
+        ascending_bins = _weighted_bins(weights[order], tied, num_bins)
     index = np.empty(num_examples, dtype=np.int64)
     index[order] = ascending_bins
     # A bin ends at the largest confidence in it, the last one at 1.
     ends = np.searchsorted(ascending_bins, np.arange(num_bins), side="right") - 1
     upper = np.where(ends == num_examples - 1, 1.0, ascending[ends])
     return Bins(index, np.concatenate([[0.0], upper]))
+
+
+def _weighted_bins(
+    weights: Weights, tied: Bool[np.ndarray, " examples"], num_bins: int
+) -> Int64[np.ndarray, " examples"]:
+    upto = np.cumsum(weights)
+    below = np.maximum.accumulate(np.where(tied, 0, upto - weights))
+    if weights.dtype.kind == "i":
+        return np.asarray(below * num_bins // upto[-1])
+    share = np.floor(below / upto[-1] * num_bins + _ROUNDING * num_bins)
+    return np.minimum(share, num_bins - 1).astype(np.int64)
 
 
 SCHEMES: dict[str, Binning] = {"equal_width": equal_width, "equal_mass": equal_mass}
@@ -138,12 +159,37 @@ def scheme_named(scheme: str | Binning) -> Binning:
     return SCHEMES[member(scheme, tuple(SCHEMES), "scheme")]
 
 
+def lay(
+    scheme: str | Binning,
+    confidence: Confidence,
+    num_bins: int,
+    weights: Weights | None = None,
+) -> Bins:
+    """Lay bins by a scheme for examples with weights, which are above 0.
+
+    Raises:
+        ParameterError: There is no scheme of that name, or it is a function of the
+            caller's that would not see the weights.
+    """
+    binning = scheme_named(scheme)
+    if binning is equal_mass:
+        return equal_mass(confidence, num_bins, weights)
+    if binning is not equal_width and weights is not None:
+        msg = (
+            "a binning function of your own does not see the weights. Repeat the rows, "
+            f"or choose a scheme from {', '.join(SCHEMES)}."
+        )
+        raise ParameterError(msg)
+    return binning(confidence, num_bins)
+
+
 @dataclass(frozen=True, eq=False)
 class BinStats:
     """What a reliability diagram shows: one entry per non-empty bin.
 
     Attributes:
-        count: Examples in the bin, at least 1.
+        count: Examples in the bin, repetitions included, so at least 1; their total
+            weight, in float64, where weights are not whole numbers.
         confidence: Their mean confidence.
         accuracy: The share of them that is correct; a leading axis for resampled data.
         squared_gap: The mean over them of (confidence - correct)^2, likewise.
@@ -151,7 +197,7 @@ class BinStats:
         hi: The edge above, part of it.
     """
 
-    count: Int64[np.ndarray, " bins"]
+    count: Counts
     confidence: Float64[np.ndarray, " bins"]
     accuracy: Float64[np.ndarray, "*batch bins"]
     squared_gap: Float64[np.ndarray, "*batch bins"]
@@ -169,8 +215,15 @@ class BinStats:
         return self.count / self.count.sum()
 
 
-def summarize(bins: Bins, confidence: Confidence, correct: Correct) -> BinStats:
+def summarize(
+    bins: Bins,
+    confidence: Confidence,
+    correct: Correct,
+    weights: Weights | None = None,
+) -> BinStats:
     """Average confidence and correctness within each non-empty bin.
+
+    Each example counts as often as its weight says.
 
     Example:
         >>> confidence = np.array([0.5, 0.75, 1.0])
@@ -180,12 +233,13 @@ def summarize(bins: Bins, confidence: Confidence, correct: Correct) -> BinStats:
         ([1, 2], [0.5, -0.125], [0.0, 0.5])
     """
     index, size = bins.index, bins.num_bins
-    count = np.bincount(index, minlength=size)
+    count = counted(index, size, weights)
     kept = count > 0
     some = count[kept]
-    right = np.bincount(index[correct], minlength=size)[kept]
-    total = exact_sums(index, confidence, size)[kept]
-    squared = exact_sums(index, (confidence - correct) ** 2, size)[kept]
+    weights_right = None if weights is None else weights[correct]
+    right = counted(index[correct], size, weights_right)[kept]
+    total = exact_sums(index, confidence, size, weights)[kept]
+    squared = exact_sums(index, (confidence - correct) ** 2, size, weights)[kept]
     return BinStats(
         count=some,
         confidence=total / some,
@@ -194,46 +248,6 @@ def summarize(bins: Bins, confidence: Confidence, correct: Correct) -> BinStats:
         lo=bins.edges[:-1][kept],
         hi=bins.edges[1:][kept],
     )
-
-
-def exact_sums(
-    index: Int[np.ndarray, " items"], values: Float64[np.ndarray, " items"], size: int
-) -> Float64[np.ndarray, " size"]:
-    """Sum values in [0, 1] by index, with the same bits in whatever order they come.
-
-    Each value is cut to a multiple of 2^-60; the sum of those is exact before its one
-    rounding for up to 2^23 items of an index, and order-free far beyond.
-
-    Example:
-        >>> exact_sums(np.array([1, 0, 1]), np.array([0.5, 0.1, 0.25]), 2).tolist()
-        [0.1, 0.75]
-    """
-    return from_limbs(limb_sums(index, values, size))
-
-
-def limb_sums(
-    index: Int[np.ndarray, " items"], values: Float64[np.ndarray, " items"], size: int
-) -> Int64[np.ndarray, "limbs=2 size"]:
-    """The sums of `exact_sums` as integers: multiples of 2^-30, and of 2^-60.
-
-    They add up exactly, so sums of parts make the sum of the whole.
-    """
-    sums = np.zeros((2, size), dtype=np.int64)
-    for start in range(0, len(values), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        scaled = values[part] * _LIMB
-        high = np.floor(scaled)
-        low = np.floor((scaled - high) * _LIMB)
-        sums[0] += np.bincount(index[part], high, size).astype(np.int64)
-        sums[1] += np.bincount(index[part], low, size).astype(np.int64)
-    return sums
-
-
-def from_limbs(
-    sums: Int64[np.ndarray, "limbs=2 *cells"],
-) -> Float64[np.ndarray, "*cells"]:
-    """The sums that `limb_sums` keeps as integers."""
-    return np.asarray(sums[0] / _LIMB + sums[1] / _LIMB**2)
 
 
 def _edges(num_bins: int) -> Float64[np.ndarray, " edges"]:

@@ -1,20 +1,28 @@
 """A classifier's answers on labeled examples, and the views that metrics need."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from calibench import validation
-from calibench.validation import Array, Split
+from calibench.errors import DataError
+from calibench.validation import Array, Split, Weights
 
 Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
 Vector: TypeAlias = Float64[np.ndarray, " examples"]
 Labels: TypeAlias = Int64[np.ndarray, " examples"]
 Correct: TypeAlias = Bool[np.ndarray, " examples"]
 Kind: TypeAlias = Literal["logits", "probs"]
+Counts: TypeAlias = Int64[np.ndarray, " examples"]
+
+UNCOUNTED = (
+    "weights are not whole numbers, so they say nothing about how many independent "
+    "examples there are"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +35,16 @@ class Predictions:
     first use, kept, and read-only. Inputs are never modified; a float64 C-ordered
     input is not copied, so leave it alone while its predictions are in use.
 
+    A weight says how often an example is there. With weights that are whole numbers
+    every metric is that of the data set in which each row is repeated as often.
+
     Attributes:
         labels: Class ids in 0..num_classes - 1.
         kind: What `values` holds, "logits" or "probs".
         values: The validated numbers as given, in float64.
         split: Which split the examples come from, where that is known.
+        weights: How often each example is there: int64 if all are whole numbers, else
+            float64; None where each is there once.
 
     Example:
         >>> some = Predictions.from_probs([[0.75, 0.25], [0.5, 0.5]], [0, 1])
@@ -43,10 +56,16 @@ class Predictions:
     kind: Kind
     values: Matrix
     split: Split | None = None
+    weights: Weights | None = None
 
     @classmethod
     def from_logits(
-        cls, logits: Array, labels: Array, *, split: str | None = None
+        cls,
+        logits: Array,
+        labels: Array,
+        *,
+        weights: Array = None,
+        split: str | None = None,
     ) -> "Predictions":
         """Take logits: one column per class, or one column of log-odds of class 1.
 
@@ -55,6 +74,8 @@ class Predictions:
                 nested lists; finite. One-dimensional, or with one column: a binary
                 problem, read as the log-odds of class 1.
             labels: One class id per row.
+            weights: How often each example is there: one finite number that is at
+                least 0 per row, not all 0; or None, once each.
             split: "train", "selection", "calibration", "test", or None.
 
         Raises:
@@ -63,11 +84,17 @@ class Predictions:
         """
         values = validation.logit_matrix(logits)
         checked = validation.label_vector(labels, *values.shape)
-        return cls(checked, "logits", values, validation.split_name(split))
+        counted = validation.weight_vector(weights, len(values))
+        return cls(checked, "logits", values, validation.split_name(split), counted)
 
     @classmethod
     def from_probs(
-        cls, probs: Array, labels: Array, *, split: str | None = None
+        cls,
+        probs: Array,
+        labels: Array,
+        *,
+        weights: Array = None,
+        split: str | None = None,
     ) -> "Predictions":
         """Take probabilities: one column per class, or one column for class 1.
 
@@ -78,6 +105,8 @@ class Predictions:
         Args:
             probs: As for `from_logits`, in [0, 1].
             labels: One class id per row.
+            weights: How often each example is there: one finite number that is at
+                least 0 per row, not all 0; or None, once each.
             split: "train", "selection", "calibration", "test", or None.
 
         Raises:
@@ -87,7 +116,8 @@ class Predictions:
         values = validation.prob_matrix(probs)
         checked = validation.label_vector(labels, *values.shape)
         validation.refuse_one_class(probs, checked)
-        return cls(checked, "probs", values, validation.split_name(split))
+        counted = validation.weight_vector(weights, len(values))
+        return cls(checked, "probs", values, validation.split_name(split), counted)
 
     @property
     def num_examples(self) -> int:
@@ -98,6 +128,54 @@ class Predictions:
     def num_classes(self) -> int:
         """How many classes there are, at least 2."""
         return self.values.shape[1]
+
+    @cached_property
+    def total_weight(self) -> int | float:
+        """The sum of the weights: how many examples there are, repetitions included."""
+        if self.weights is None:
+            return self.num_examples
+        if self.is_counted:
+            return int(self.weights.sum())
+        return math.fsum(self.weights.tolist())
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the weights are whole numbers: how many examples there are is known.
+
+        They count as independent draws, repetitions included.
+        """
+        return self.weights is None or self.weights.dtype.kind == "i"
+
+    @property
+    def counts(self) -> Counts | None:
+        """The weights, for what takes no other than whole numbers.
+
+        Raises:
+            DataError: They are not whole numbers.
+        """
+        if not self.is_counted:
+            msg = f"{UNCOUNTED}. Give whole numbers, or ask for values alone."
+            raise DataError(msg)
+        return self.weights
+
+    @cached_property
+    def present(self) -> "Predictions":
+        """The same without the examples of weight 0: what a metric looks at."""
+        if self.weights is None or self.weights.all():
+            return self
+        kept = self.rows(np.flatnonzero(self.weights))
+        is_plain = kept.weights is not None and (kept.weights == 1).all()
+        return replace(kept, weights=None) if is_plain else kept
+
+    def rows(self, index: Any) -> "Predictions":  # noqa: ANN401 - what numpy takes
+        """Some of the examples, by an index or a mask, with their weights."""
+        weights = None if self.weights is None else self.weights[index]
+        return replace(
+            self,
+            labels=self.labels[index],
+            values=self.values[index],
+            weights=weights,
+        )
 
     @cached_property
     def logits(self) -> Matrix:
@@ -191,3 +269,23 @@ class Predictions:
 def _frozen(view: np.ndarray) -> np.ndarray:
     view.flags.writeable = False
     return view
+
+
+def unweighted(some: Predictions, what: str) -> Predictions:
+    """Return predictions that have no weights, for what cannot take any.
+
+    Raises:
+        DataError: They have weights.
+
+    Example:
+        >>> some = Predictions.from_probs([[0.75, 0.25]], [0])
+        >>> unweighted(some, "a metric that knows no weights") is some
+        True
+    """
+    if some.weights is not None:
+        msg = (
+            f"{what} takes no weights. Repeat the rows, or give predictions without "
+            "weights."
+        )
+        raise DataError(msg)
+    return some

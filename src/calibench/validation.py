@@ -13,9 +13,14 @@ from calibench.errors import DataError, ParameterError, RowError
 Array: TypeAlias = Any
 Split: TypeAlias = Literal["train", "selection", "calibration", "test"]
 Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
+# Whole numbers, which say how many examples there are, or else any numbers.
+Weights: TypeAlias = Int64[np.ndarray, " examples"] | Float64[np.ndarray, " examples"]
 
 # Sums of so many stay exact, and a generator of random counts takes them.
 _MOST_COUNTS = 2**31
+# Sums over as many examples of numbers of 30 bits have room in 63.
+MOST_COUNTED = 2**33
+_WEIGHT_SUMS = (1e-100, 1e100)
 _HALF_PRECISION = {"float16", "bfloat16"}
 _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
@@ -120,6 +125,45 @@ def label_vector(
     if given.dtype == np.int64:
         return _read_only(given)
     return _read_only(given.astype(np.int64))
+
+
+def weight_vector(weights: Array, num_examples: int) -> Weights | None:
+    """Check the weights of examples, which are read as how often each is there.
+
+    Whole numbers come back as int64: sums of them are exact, and they say how many
+    examples there are. They do not if they reach 2^33 in all; like fractions those come
+    back as float64. Weights that are all 1 say nothing and come back as None.
+
+    Raises:
+        DataError: Not one finite number that is at least 0 per row, or all are 0.
+    """
+    if weights is None:
+        return None
+    given, _ = _as_numpy(weights, "weights")
+    if given.shape != (num_examples,):
+        msg = (
+            f"weights must be one number for each of the {num_examples:,} examples, "
+            f"got shape {given.shape}."
+        )
+        raise DataError(msg)
+    wrong = ~(np.isfinite(given) & (given >= 0))
+    remedy = "A weight says how often an example is there: finite and at least 0."
+    _refuse_rows("weights", given[:, None], wrong[:, None], "is no weight", remedy)
+    # One layout and dtype, whatever came; the largest float sums to infinity.
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(given, dtype=np.float64)
+        total = float(values.sum())
+    if total == 0:
+        msg = "weights are all 0, so that no example is there. Give one at least."
+        raise DataError(msg)
+    if (values == 1).all():
+        return None
+    if total < MOST_COUNTED and (values == np.floor(values)).all():
+        return _read_only(values.astype(np.int64))
+    if not _WEIGHT_SUMS[0] <= total <= _WEIGHT_SUMS[1]:
+        msg = f"weights sum to {total:.3g}: scale them to a mean of about 1."
+        raise DataError(msg)
+    return _read_only(values)
 
 
 def refuse_one_class(probs: Array, labels: Int64[np.ndarray, " examples"]) -> None:

@@ -7,11 +7,11 @@ from calibench.binning import (
     Bins,
     equal_mass,
     equal_width,
-    exact_sums,
     scheme_named,
     summarize,
 )
 from calibench.errors import ParameterError
+from calibench.sums import exact_sums
 
 
 def test_an_edge_belongs_to_the_bin_below_it():
@@ -77,7 +77,7 @@ def test_sums_do_not_drift():
 
 
 def test_sums_run_on_across_blocks(monkeypatch):
-    monkeypatch.setattr("calibench.binning._BLOCK", 3)
+    monkeypatch.setattr("calibench.sums._BLOCK", 3)
     index = np.array([0, 1, 0, 1, 0, 1, 0])
     values = np.array([0.5, 0.25, 0.5, 0.25, 1.0, 0.25, 0.125])
     assert exact_sums(index, values, 2).tolist() == [2.125, 0.75]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from calibench.binning import equal_width, equal_width_index, from_limbs, limb_sums
+from calibench.binning import equal_width, equal_width_index
+from calibench.sums import from_limbs, limb_sums
 
 
 @pytest.mark.parametrize("num_bins", [*range(1, 101), 120, 600, 7200, 7680])

@@ -13,6 +13,7 @@ from calibench import metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab.data.prediction_files import read_predictions
 from calibench.metrics import paired
+from calibench.metrics.paired_shares import of_shares
 from calibench.predictions import Predictions
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "predictions"
@@ -94,13 +95,13 @@ def test_each_number_is_that_of_the_panel_and_carries_its_definition():
 @pytest.mark.parametrize(("gained", "lost"), [(4, 0), (0, 1), (7, 3), (5, 5), (90, 60)])
 def test_mcnemar_is_the_binomial_test(gained, lost):
     expected = binomtest(gained, gained + lost).pvalue
-    found = paired.of_shares(gained, lost, 400)
+    found = of_shares(gained, lost, 400)
     assert found.p_value == pytest.approx(expected, rel=1e-10)
 
 
 def test_the_interval_of_accuracy():
     # At each end, the data are z of the standard errors that are most likely there.
-    low, high = paired.of_shares(9, 2, 50).interval
+    low, high = of_shares(9, 2, 50).interval
     for end in (low, high):
         grid = np.linspace(1e-9, 0.5, 200_001)
         share_lost, share_gained = grid, grid + end
@@ -118,7 +119,7 @@ def test_the_interval_of_accuracy():
 
 def test_without_discordant_examples_accuracy_is_still_uncertain():
     # z^2 / (n + z^2) with z = 1.96 and n = 96.
-    low, high = paired.of_shares(0, 0, 96).interval
+    low, high = of_shares(0, 0, 96).interval
     assert (low, high) == pytest.approx((-0.03847, 0.03847), abs=1e-5)
 
 

@@ -122,7 +122,7 @@ def test_the_kernel_itself_keeps_the_mass_at_an_endpoint():
     # away, with a kernel too narrow to let them meet, 20 % at .5 right (gap -.5).
     confidence = np.repeat([1.0, 0.5, 0.0], [10, 20, 70])
     gap = np.repeat([1.0, -0.5, 0.0], [10, 20, 70])
-    error = KernelSums(confidence, gap).error(0.02)
+    error = KernelSums(confidence, gap, len(gap)).error(0.02)
     assert error == pytest.approx(0.1 * 1 + 0.2 * 0.5, abs=1e-9)
 
 

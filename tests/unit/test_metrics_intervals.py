@@ -73,7 +73,7 @@ def test_variance_of_the_smoothed_gap():
         ],
         axis=0,
     )
-    found = _variance(confidence, square, width, size)
+    found = _variance(confidence, square, width, size, 15)
     assert found == pytest.approx(direct, abs=1e-6)
 
 

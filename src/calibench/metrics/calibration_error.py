@@ -11,8 +11,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.binning import Binning, BinStats, scheme_named, summarize
-from calibench.predictions import Predictions
+from calibench.binning import Binning, BinStats, lay, summarize
+from calibench.errors import DataError
+from calibench.predictions import UNCOUNTED, Predictions
 
 Error: TypeAlias = Float64[np.ndarray, "*batch"]
 Functional: TypeAlias = Callable[[BinStats], Error]
@@ -44,13 +45,29 @@ def largest_size(stats: BinStats) -> Error:
 
 
 def pair_products(stats: BinStats) -> Error:
-    """Squared gap without the bias of sampling; see `debiased_l2`."""
+    """Squared gap without the bias of sampling; see `debiased_l2`.
+
+    Raises:
+        DataError: The counts are sums of weights that are no whole numbers.
+    """
+    refuse_uncounted(stats)
     paired = stats.count > 1
     count = stats.count[paired].astype(np.float64)
     square_of_sum = (count * stats.gap[..., paired]) ** 2
     sum_of_squares = count * stats.squared_gap[..., paired]
     terms = (square_of_sum - sum_of_squares) / (count - 1)
     return np.asarray(terms.sum(axis=-1) / stats.count.sum())
+
+
+def refuse_uncounted(stats: BinStats) -> None:
+    """Refuse what has to know how many examples are in a bin.
+
+    Raises:
+        DataError: The counts are sums of weights that are no whole numbers.
+    """
+    if stats.count.dtype.kind != "i":
+        msg = f"{UNCOUNTED}, and this metric counts the examples of a bin."
+        raise DataError(msg)
 
 
 def top_label_bins(
@@ -61,8 +78,9 @@ def top_label_bins(
     Raises:
         ParameterError: `num_bins` is below 1, or there is no such scheme.
     """
-    bins = scheme_named(scheme)(some.confidence, num_bins)
-    return summarize(bins, some.confidence, some.correct)
+    some = some.present
+    bins = lay(scheme, some.confidence, num_bins, some.weights)
+    return summarize(bins, some.confidence, some.correct, some.weights)
 
 
 def top_label_ece(

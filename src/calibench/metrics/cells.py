@@ -3,7 +3,9 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.binning import Confidence, Correct, equal_width_index, limb_sums
+from calibench.binning import Confidence, Correct, equal_width_index
+from calibench.predictions import Counts
+from calibench.sums import counted, limb_sums
 
 # Cells of the predicted class. Every number of bins that divides it has its edges among
 # the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
@@ -29,31 +31,35 @@ def cell_log_odds(
 
 
 def top_cells(
-    confidence: Confidence, correct: Correct
+    confidence: Confidence, correct: Correct, counts: Counts | None = None
 ) -> Int64[np.ndarray, "rows=8 cells"]:
-    """The rows of `TopLabelState.top`."""
+    """The rows of `TopLabelState.top`, each example as often as it counts."""
     index = equal_width_index(confidence, NUM_CELLS)
     right = index[correct]
+    of_right = None if counts is None else counts[correct]
     return np.concatenate(
         [
-            np.bincount(index, minlength=NUM_CELLS)[None],
-            np.bincount(right, minlength=NUM_CELLS)[None],
-            limb_sums(index, confidence, NUM_CELLS),
-            limb_sums(right, confidence[correct], NUM_CELLS),
-            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS),
+            counted(index, NUM_CELLS, counts)[None],
+            counted(right, NUM_CELLS, of_right)[None],
+            limb_sums(index, confidence, NUM_CELLS, counts),
+            limb_sums(right, confidence[correct], NUM_CELLS, of_right),
+            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS, counts),
         ]
     )
 
 
 def odds_cells(
-    log_odds: Float64[np.ndarray, " examples"], correct: Correct
+    log_odds: Float64[np.ndarray, " examples"],
+    correct: Correct,
+    counts: Counts | None = None,
 ) -> Int64[np.ndarray, "rows=2 odds_cells"]:
-    """The rows of `TopLabelState.odds`."""
+    """The rows of `TopLabelState.odds`, each example as often as it counts."""
     steps = (log_odds - LEAST_ODDS) * ODDS_STEPS
     index = np.clip(steps, 0, NUM_ODDS - 1).astype(np.int64)
+    of_right = None if counts is None else counts[correct]
     return np.stack(
         [
-            np.bincount(index, minlength=NUM_ODDS),
-            np.bincount(index[correct], minlength=NUM_ODDS),
+            counted(index, NUM_ODDS, counts),
+            counted(index[correct], NUM_ODDS, of_right),
         ]
     )

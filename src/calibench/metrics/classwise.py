@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.binning import Binning, exact_sums, scheme_named
+from calibench.binning import Binning, lay
 from calibench.predictions import Predictions
+from calibench.sums import counted, exact_sums
 from calibench.validation import member
 
 # Class probabilities binned at a time: bounds the memory for many classes.
@@ -55,8 +56,7 @@ def classwise_ece(
     times = (
         some.num_classes if member(reduction, REDUCTIONS, "reduction") == "sum" else 1
     )
-    cells = class_cells(some, num_bins, scheme_named(scheme))
-    return cells.mean_size() * times
+    return class_cells(some, num_bins, scheme).mean_size() * times
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +64,13 @@ class ClassCells:
     """Sums over the examples in every bin of every class.
 
     Attributes:
-        count: Examples whose probability of the class is in the bin.
+        count: Examples whose probability of the class is in the bin, or their weight.
         hits: Those of them that bear its label.
         total: The sum of their probabilities.
     """
 
-    count: Int64[np.ndarray, "classes bins"]
-    hits: Int64[np.ndarray, "classes bins"]
+    count: Int64[np.ndarray, "classes bins"] | Float64[np.ndarray, "classes bins"]
+    hits: Int64[np.ndarray, "classes bins"] | Float64[np.ndarray, "classes bins"]
     total: Float64[np.ndarray, "classes bins"]
 
     @property
@@ -83,14 +83,13 @@ class ClassCells:
         return float(np.abs(self.total - self.hits).sum()) * self.weight
 
 
-def class_cells(some: Predictions, num_bins: int, binning: Binning) -> ClassCells:
+def class_cells(some: Predictions, num_bins: int, scheme: str | Binning) -> ClassCells:
     """Sum up every bin of every class, a block of classes at a time."""
+    some = some.present
     num_examples, num_classes = some.probs.shape
     per_block = max(1, _BLOCK // num_examples)
     blocks = [
-        _cells_of(
-            some, range(low, min(low + per_block, num_classes)), num_bins, binning
-        )
+        _cells_of(some, range(low, min(low + per_block, num_classes)), num_bins, scheme)
         for low in range(0, num_classes, per_block)
     ]
     return ClassCells(
@@ -101,17 +100,20 @@ def class_cells(some: Predictions, num_bins: int, binning: Binning) -> ClassCell
 
 
 def _cells_of(
-    some: Predictions, classes: range, num_bins: int, binning: Binning
+    some: Predictions, classes: range, num_bins: int, scheme: str | Binning
 ) -> ClassCells:
     columns = np.ascontiguousarray(some.probs[:, classes.start : classes.stop].T)
-    index = np.stack([binning(column, num_bins).index for column in columns])
+    weights = some.weights
+    index = np.stack([lay(scheme, each, num_bins, weights).index for each in columns])
     cells = index + np.arange(len(classes))[:, None] * num_bins
     shape, size = (len(classes), num_bins), len(classes) * num_bins
     member = (some.labels >= classes.start) & (some.labels < classes.stop)
     example = np.flatnonzero(member)
     hits = cells[some.labels[example] - classes.start, example]
+    each = None if weights is None else np.tile(weights, len(classes))
+    of_hits = None if weights is None else weights[example]
     return ClassCells(
-        count=np.bincount(cells.ravel(), minlength=size).reshape(shape),
-        hits=np.bincount(hits, minlength=size).reshape(shape),
-        total=exact_sums(cells.ravel(), columns.ravel(), size).reshape(shape),
+        count=counted(cells.ravel(), size, each).reshape(shape),
+        hits=counted(hits, size, of_hits).reshape(shape),
+        total=exact_sums(cells.ravel(), columns.ravel(), size, each).reshape(shape),
     )

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from calibench.binning import Binning, scheme_named, summarize
+from calibench.binning import Binning, lay, summarize
 from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.classwise import class_cells
@@ -34,7 +34,7 @@ def classwise_rms_error(
         >>> classwise_rms_error(some)
         0.25
     """
-    cells = class_cells(some, num_bins, scheme_named(scheme))
+    cells = class_cells(some, num_bins, scheme)
     occupied = cells.count > 0
     gap = (cells.total - cells.hits)[occupied]
     return math.sqrt(math.fsum(gap**2 / cells.count[occupied]) * cells.weight)
@@ -81,14 +81,16 @@ def thresholded_classwise_ece(
     if not 0 <= threshold <= 1:
         msg = f"threshold must be in [0, 1], got {threshold}."
         raise ParameterError(msg)
-    binning = scheme_named(scheme)
-    errors = []
+    some, errors = some.present, []
     for k in range(some.num_classes):
         kept = some.probs[:, k] >= threshold
         values = some.probs[kept, k]
+        weights = None if some.weights is None else some.weights[kept]
         # A number of bins that is no number is refused even where nothing is kept.
-        bins = binning(values if kept.any() else np.zeros(1), num_bins)
-        if kept.any():
-            stats = summarize(bins, values, some.labels[kept] == k)
+        if not kept.any():
+            lay(scheme, np.zeros(1), num_bins)
+        else:
+            bins = lay(scheme, values, num_bins, weights)
+            stats = summarize(bins, values, some.labels[kept] == k, weights)
             errors.append(float(mean_size(stats)))
     return math.fsum(errors) / some.num_classes

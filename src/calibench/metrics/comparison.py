@@ -17,8 +17,10 @@ from calibench.metrics.difference import Difference
 from calibench.metrics.floor import check_replicates
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN
 from calibench.metrics.paired import Outcome
+from calibench.metrics.paired_shares import of_shares
 from calibench.metrics.scores import accuracy, brier, brier_terms, nll
 from calibench.predictions import Predictions
+from calibench.sums import counted
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,16 @@ def compare(
 
     Args:
         first: Predictions of one model.
-        second: Those of another, for the same examples in the same order.
+        second: Those of another, for the same examples in the same order, with the same
+            weights if there are any.
         num_bins: How many bins for the binned metrics.
         replicates: How many data sets to draw for NLL and Brier score.
         seed: Of the drawing.
         level: Of the intervals.
 
     Raises:
-        DataError: The labels or the numbers of classes are not the same.
+        DataError: The labels, the weights or the numbers of classes are not the same,
+            or the weights are not whole numbers.
         ParameterError: `num_bins` is below 1, `level` is not between 0 and 1, or
             `replicates` are too few for it.
 
@@ -84,6 +88,8 @@ def compare(
     """
     _check_options(replicates, level)
     _refuse_other_examples(first, second)
+    num_examples = first.num_examples
+    first, second = first.present, second.present
     values = {
         "accuracy": accuracy,
         "nll": nll,
@@ -99,7 +105,7 @@ def compare(
         for name, value in values.items()
     }
     return Comparison(
-        n=first.num_examples,
+        n=num_examples,
         num_classes=first.num_classes,
         level=level,
         differences=differences,
@@ -184,10 +190,10 @@ def _averages(
     seed: int,
     level: float,
 ) -> dict[str, tuple[Outcome | None, str]]:
-    n = first.num_examples
-    gained = int((second.correct & ~first.correct).sum())
-    lost = int((first.correct & ~second.correct).sum())
-    shares = paired.of_shares(gained, lost, n, level)
+    n, counts = int(first.total_weight), first.counts
+    side = second.correct.astype(np.int64) - first.correct
+    sides = counted(side + 1, 3, counts)
+    shares = of_shares(int(sides[2]), int(sides[0]), n, level)
     found: dict[str, tuple[Outcome | None, str]] = {
         "accuracy": (shares, "Tango's score interval; p by McNemar's exact test")
     }
@@ -206,7 +212,7 @@ def _averages(
             found[name] = None, "none: a label was given probability 0"
         else:
             outcome = paired.of_mean(
-                each, replicates=replicates, seed=seed, level=level
+                each, counts=counts, replicates=replicates, seed=seed, level=level
             )
             few = "" if outcome.interval else "; no interval: too few examples differ"
             found[name] = outcome, f"symmetric bootstrap-t, paired; {drawn}{few}"
@@ -216,7 +222,7 @@ def _averages(
 def _errors(
     first: Predictions, second: Predictions, num_bins: int, level: float
 ) -> dict[str, tuple[Outcome | None, str]]:
-    if first.num_examples < FEWEST_FOR_A_MEAN:
+    if first.total_weight < FEWEST_FOR_A_MEAN:
         few = f"none: fewer than {FEWEST_FOR_A_MEAN} examples"
         return {"top_label_ece": (None, few), "debiased_l2": (None, few)}
     size = paired.of_size(first, second, num_bins=num_bins, level=level)
@@ -273,13 +279,21 @@ def _refuse_other_examples(first: Predictions, second: Predictions) -> None:
                 "predictions for the same examples and classes."
             )
             raise DataError(msg)
-    unequal = np.flatnonzero(first.labels != second.labels)
+    _refuse_unequal("label", first.labels, second.labels)
+    once = np.ones(first.num_examples, dtype=np.int64)
+    # Asking for counts refuses weights that are not whole numbers.
+    mine, theirs = (once if c is None else c for c in (first.counts, second.counts))
+    _refuse_unequal("weight", mine, theirs)
+
+
+def _refuse_unequal(what: str, first: np.ndarray, second: np.ndarray) -> None:
+    unequal = np.flatnonzero(first != second)
     if len(unequal):
         row = int(unequal[0])
         after = (
-            f": label {first.labels[row]} in the first set, {second.labels[row]} in "
-            f"the second ({len(unequal)} of {first.num_examples} rows differ). Give "
+            f": {what} {first[row]} in the first set, {second[row]} in "
+            f"the second ({len(unequal)} of {len(first)} rows differ). Give "
             "both sets the same examples in the same order."
         )
-        before = "the labels are not the same, first at "
+        before = f"the {what}s are not the same, first at "
         raise RowError(before, row, after)

@@ -3,13 +3,22 @@
 import numpy as np
 
 from calibench.binning import Binning, BinStats
-from calibench.metrics.calibration_error import Error, top_label_bins
+from calibench.metrics.calibration_error import (
+    Error,
+    refuse_uncounted,
+    top_label_bins,
+)
 from calibench.metrics.folded import fold_bias
 from calibench.predictions import Predictions
 
 
 def size_less_bias(stats: BinStats) -> Error:
-    """Weighted mean of |gap| less what its estimated noise adds; see `debiased_l1`."""
+    """Weighted mean of |gap| less what its estimated noise adds; see `debiased_l1`.
+
+    Raises:
+        DataError: The counts are sums of weights that are no whole numbers.
+    """
+    refuse_uncounted(stats)
     paired = stats.count > 1
     count = stats.count[paired].astype(np.float64)
     size = np.abs(stats.gap[..., paired])

@@ -1,18 +1,24 @@
 """The whole panel: every number with its interval, noise floor and definition."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
-from calibench.binning import BinStats, equal_mass, equal_width, summarize
+from calibench.binning import BinStats, lay, summarize
 from calibench.errors import FitError, ParameterError
 from calibench.metrics import calibration_error, intervals, redraw
 from calibench.metrics.calibration_error import Functional
 from calibench.metrics.classwise import class_cells
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.definitions import Definition, definitions
-from calibench.metrics.evaluation_binned import of_claims, of_class_sum, of_sweep
+from calibench.metrics.evaluation_binned import (
+    of_claims,
+    of_class_sum,
+    of_sweep,
+    values_alone,
+)
 from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.measurement import (
@@ -28,7 +34,9 @@ from calibench.metrics.top_k import among_top, of_rank, panel_k
 from calibench.metrics.unbinned import unbinned
 from calibench.metrics.verdict import verdict_on
 from calibench.posthoc.temperature import Temperature, optimal_temperature
-from calibench.predictions import Predictions
+from calibench.predictions import UNCOUNTED, Predictions
+
+_RATIO = "normal theory of a ratio of two sums, of weight * value and of weight"
 
 # The redrawn smooth errors are good to about three digits.
 _SMOOTH_TIE = 1e-3
@@ -71,6 +79,9 @@ def evaluate(
         level: Of the intervals. They treat examples as independent draws; the spread
             over training seeds is another matter.
 
+    A whole-number weight is so many examples. With other weights there are values, and
+    intervals of means: how many independent examples a bin holds is not known.
+
     Raises:
         ParameterError: `num_bins` or `replicates` is below 1, or `level` is not
             between 0 and 1.
@@ -84,22 +95,23 @@ def evaluate(
     if not 0 < level < 1:
         msg = f"level must be between 0 and 1, got {level}."
         raise ParameterError(msg)
-    drawing = (num_bins, replicates, seed, level)
-    k, swept = panel_k(some.num_classes), sweep_num_bins(some)
-    found = (
-        _averages(some, level)
-        | _of_bins(some, *drawing)
-        | _of_classes(some, *drawing)
-        | _of_kernel(some, *drawing[1:])
-        | {
-            "ece_sweep": of_sweep(some, swept, *drawing[1:]),
-            "top_k_ece": of_claims(among_top(some, k), *drawing),
-            "kth_class_ece": of_claims(of_rank(some, 2), *drawing),
-        }
-    )
-    others = unbinned(some, level)
-    found |= {name: (each.value, each.interval, None) for name, each in others.items()}
-    reasons = {name: each.reason for name, each in others.items()}
+    given, some = some, some.present
+    k, swept = panel_k(some.num_classes), None
+    if some.is_counted:
+        drawing, swept = (num_bins, replicates, seed, level), sweep_num_bins(some)
+        found = _of_bins(some, *drawing)
+        found |= _of_classes(some, *drawing)
+        found |= _of_kernel(some, *drawing[1:])
+        found["ece_sweep"] = of_sweep(some, swept, *drawing[1:])
+        found["top_k_ece"] = of_claims(among_top(some, k), *drawing)
+        found["kth_class_ece"] = of_claims(of_rank(some, 2), *drawing)
+        others = unbinned(some, level)
+        found |= {name: (*each[:2], None) for name, each in others.items()}
+        reasons = {name: each.reason for name, each in others.items()}
+    else:
+        found = values_alone(some, num_bins, k)
+        reasons = dict.fromkeys(found, UNCOUNTED)
+    found |= _averages(some, level)
     measurements = {
         name: Measurement(
             *found[name],
@@ -108,20 +120,28 @@ def evaluate(
         for name, definition in definitions(num_bins, swept, k).items()
     }
     temperature = _diagnose(some)
+    # Without a number of examples no gain is clear, and nothing hangs on it but words.
+    n = int(some.total_weight) if some.is_counted else 0
     return Evaluation(
-        n=some.num_examples,
+        n=given.num_examples,
         num_classes=some.num_classes,
         level=level,
         replicates=replicates,
         measurements=measurements,
         temperature=temperature,
-        verdict=verdict_on(some.num_examples, measurements, temperature),
+        verdict=verdict_on(n, measurements, temperature),
+        total_weight=None if given.weights is None else given.total_weight,
     )
 
 
 def _averages(some: Predictions, level: float) -> dict[str, Found]:
-    right = int(some.correct.sum())
-    share = intervals.of_share(right, some.num_examples, level)
+    weights, correct = some.weights, some.correct.astype(np.float64)
+    share: Interval | None
+    if some.is_counted:
+        right = some.correct.sum() if weights is None else weights[some.correct].sum()
+        share = intervals.of_share(int(right), int(some.total_weight), level)
+    else:
+        share = intervals.of_mean(correct, level, weights)
     terms = {
         "nll": -some.label_log_probs,
         "brier": brier_terms(some),
@@ -129,7 +149,8 @@ def _averages(some: Predictions, level: float) -> dict[str, Found]:
     }
     found: dict[str, Found] = {"accuracy": (accuracy(some), share, None)}
     for name, values in terms.items():
-        found[name] = (exact_mean(values), intervals.of_mean(values, level), None)
+        interval = intervals.of_mean(values, level, weights)
+        found[name] = (exact_mean(values, weights), interval, None)
     return found
 
 
@@ -137,13 +158,14 @@ def _of_bins(
     some: Predictions, num_bins: int, replicates: int, seed: int, level: float
 ) -> dict[str, Found]:
     found: dict[str, Found] = {}
-    for binning, suffix, names in (
-        (equal_width, "", list(OF_BINS)),
-        (equal_mass, "_equal_mass", ["top_label_ece"]),
+    counts = some.counts
+    for scheme, suffix, names in (
+        ("equal_width", "", list(OF_BINS)),
+        ("equal_mass", "_equal_mass", ["top_label_ece"]),
     ):
-        bins = binning(some.confidence, num_bins)
-        stats = summarize(bins, some.confidence, some.correct)
-        redrawn = redraw.redrawn_bins(bins, some.confidence, replicates, seed)
+        bins = lay(scheme, some.confidence, num_bins, counts)
+        stats = summarize(bins, some.confidence, some.correct, counts)
+        redrawn = redraw.redrawn_bins(bins, some.confidence, replicates, seed, counts)
         for name in names:
             functional, interval = OF_BINS[name]
             value = float(functional(stats))
@@ -155,13 +177,13 @@ def _of_bins(
 def _of_classes(
     some: Predictions, num_bins: int, replicates: int, seed: int, level: float
 ) -> dict[str, Found]:
-    cells = class_cells(some, num_bins, equal_width)
+    cells, counts = class_cells(some, num_bins, "equal_width"), some.counts
     missing = 1 - np.exp(some.label_log_probs)
     redrawn = redraw.redrawn_classwise(
-        some.probs, num_bins, equal_width, replicates, seed
+        some.probs, num_bins, "equal_width", replicates, seed, counts
     )
     value = cells.mean_size()
-    interval = intervals.of_classwise(cells, missing, level)
+    interval = intervals.of_classwise(cells, missing, level, counts)
     mean = (value, interval, floor_of(redrawn, value))
     return {
         "classwise_ece": mean,
@@ -173,7 +195,7 @@ def _of_kernel(
     some: Predictions, replicates: int, seed: int, level: float
 ) -> dict[str, Found]:
     value = smooth_ece(some)
-    redrawn = redraw.redrawn_smooth(some.confidence, replicates, seed)
+    redrawn = redraw.redrawn_smooth(some.confidence, replicates, seed, some.counts)
     floor = floor_of(redrawn, value, tie=_SMOOTH_TIE * value)
     return {"smooth_ece": (value, of_smooth_error(some, value, level), floor)}
 
@@ -185,11 +207,14 @@ def _defined(
     reason: str | None,
 ) -> Definition:
     if interval is not None:
-        return definition
+        return definition if some.is_counted else replace(definition, interval=_RATIO)
     if reason:
         return definition.without_interval(reason)
     fewest = intervals.FEWEST_FOR_A_MEAN
-    if some.num_examples < fewest:
+    if not some.is_counted and np.isfinite(some.label_log_probs).all():
+        few = f"fewer than {fewest} examples in effect, or no spread among them"
+        return definition.without_interval(few)
+    if some.total_weight < fewest:
         return definition.without_interval(f"fewer than {fewest} examples")
     return definition.without_interval("a label was given probability 0")
 
@@ -200,4 +225,6 @@ def _diagnose(some: Predictions) -> TemperatureDiagnosis:
     except FitError as error:
         return TemperatureDiagnosis(None, None, str(error))
     scaled = Temperature(value).apply(some)
-    return TemperatureDiagnosis(value, exact_mean(-scaled.label_log_probs), None)
+    return TemperatureDiagnosis(
+        value, exact_mean(-scaled.label_log_probs, some.weights), None
+    )

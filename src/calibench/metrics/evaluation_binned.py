@@ -1,16 +1,21 @@
 """The binned numbers of a panel that have bins, or events, of their own."""
 
+import math
 from dataclasses import replace
 from typing import TypeAlias
 
-from calibench.binning import equal_mass, equal_width, summarize
+from calibench.binning import lay, summarize
 from calibench.metrics import intervals
-from calibench.metrics.calibration_error import mean_size
+from calibench.metrics.calibration_error import mean_size, rms_calibration_error
+from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.definitions import definitions
 from calibench.metrics.floor import NoiseFloor, floor_of
 from calibench.metrics.intervals import Interval
+from calibench.metrics.panel import scalars
 from calibench.metrics.redraw import redrawn_bins
+from calibench.metrics.saturation import saturated_share
 from calibench.metrics.sweep import redrawn_sweep
-from calibench.metrics.top_k import Claims
+from calibench.metrics.top_k import Claims, kth_class_ece, top_k_ece
 from calibench.predictions import Predictions
 
 Found: TypeAlias = tuple[float, Interval | None, NoiseFloor | None]
@@ -20,10 +25,11 @@ def of_sweep(
     some: Predictions, num_bins: int, replicates: int, seed: int, level: float
 ) -> Found:
     """`ece_sweep`, whose number of bins is given, and swept anew in every replicate."""
-    bins = equal_mass(some.confidence, num_bins)
-    stats = summarize(bins, some.confidence, some.correct)
+    counts = some.counts
+    bins = lay("equal_mass", some.confidence, num_bins, counts)
+    stats = summarize(bins, some.confidence, some.correct, counts)
     value = float(mean_size(stats))
-    redrawn = redrawn_sweep(some.confidence, replicates, seed)
+    redrawn = redrawn_sweep(some.confidence, replicates, seed, counts)
     return value, intervals.of_mean_size(stats, level), floor_of(redrawn, value)
 
 
@@ -31,11 +37,28 @@ def of_claims(
     claims: Claims, num_bins: int, replicates: int, seed: int, level: float
 ) -> Found:
     """The expected calibration error of claims other than the predicted class."""
-    bins = equal_width(claims.confidence, num_bins)
-    stats = summarize(bins, claims.confidence, claims.correct)
-    redrawn = mean_size(redrawn_bins(bins, claims.confidence, replicates, seed))
+    confidence, counts = claims.confidence, claims.of.counts
+    bins = lay("equal_width", confidence, num_bins, counts)
+    stats = summarize(bins, confidence, claims.correct, counts)
+    redrawn = mean_size(redrawn_bins(bins, confidence, replicates, seed, counts))
     value = float(mean_size(stats))
     return value, intervals.of_mean_size(stats, level), floor_of(redrawn, value)
+
+
+def values_alone(some: Predictions, num_bins: int, k: int) -> dict[str, Found]:
+    """The numbers of a panel for weights that do not count examples.
+
+    Those that have to count them are not a number.
+    """
+    values = scalars(some, num_bins=num_bins) | {
+        "saturated_share": saturated_share(some),
+        "rms_calibration_error": rms_calibration_error(some, num_bins=num_bins),
+        "classwise_ece_sum": classwise_ece(some, num_bins=num_bins, reduction="sum"),
+        "top_k_ece": top_k_ece(some, k=k, num_bins=num_bins),
+        "kth_class_ece": kth_class_ece(some, k=2, num_bins=num_bins),
+    }
+    names = definitions(num_bins)
+    return {name: (values.get(name, math.nan), None, None) for name in names}
 
 
 def of_class_sum(

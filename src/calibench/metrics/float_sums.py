@@ -14,6 +14,7 @@ NUM_EXPONENTS = _LARGEST - SMALLEST_EXPONENT + 1
 
 def exponent_sums(
     values: Float64[np.ndarray, " items"],
+    counts: Int64[np.ndarray, " items"] | None = None,
 ) -> Int64[np.ndarray, "halves=2 exponents"]:
     """Sums of the halves of the mantissas, for each exponent.
 
@@ -21,6 +22,7 @@ def exponent_sums(
 
     Args:
         values: Finite numbers.
+        counts: How often each is there, in all less than 2^33 times; None for once.
 
     Source:
         The idea of one accumulator for each exponent is Malcolm 1971.
@@ -32,6 +34,9 @@ def exponent_sums(
         index = exponent.astype(np.int64) - SMALLEST_EXPONENT
         high = whole >> _LOW
         for row, half in enumerate((high, whole - (high << _LOW))):
+            if counts is not None:
+                np.add.at(sums[row], index, half * counts[start : start + _BLOCK])
+                continue
             total = np.bincount(index, half.astype(np.float64), NUM_EXPONENTS)
             sums[row] += total.astype(np.int64)
     return sums

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.binning import Binning, scheme_named, summarize
+from calibench.binning import Binning, lay, summarize
 from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import Functional, mean_size
 from calibench.metrics.redraw import redrawn_bins
@@ -47,7 +47,8 @@ def noise_floor(
 
     Correctness is redrawn as a_i ~ Bernoulli(c_i), example by example, and scored again
     with the same bins. The result depends on the multiset of confidences and the seed,
-    not on the order of the examples.
+    not on the order of the examples. A whole-number weight is so many examples, each
+    redrawn by itself.
 
     Args:
         some: The predictions.
@@ -61,6 +62,7 @@ def noise_floor(
     Raises:
         ParameterError: `num_bins` or `replicates` is below 1, or there is no such
             scheme.
+        DataError: The weights are not whole numbers.
 
     Source:
         Brocker and Smith 2007 (consistency resampling); Vaicenavicius et al. 2019 for
@@ -71,9 +73,12 @@ def noise_floor(
         0.0
     """
     check_replicates(replicates)
-    bins = scheme_named(scheme)(some.confidence, num_bins)
-    observed = float(functional(summarize(bins, some.confidence, some.correct)))
-    redrawn = redrawn_bins(bins, some.confidence, replicates, seed)
+    some = some.present
+    counts = some.counts
+    bins = lay(scheme, some.confidence, num_bins, counts)
+    stats = summarize(bins, some.confidence, some.correct, counts)
+    observed = float(functional(stats))
+    redrawn = redrawn_bins(bins, some.confidence, replicates, seed, counts)
     return floor_of(functional(redrawn), observed)
 
 

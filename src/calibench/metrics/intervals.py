@@ -23,7 +23,11 @@ from calibench.metrics.calibration_error import (
 )
 from calibench.metrics.classwise import ClassCells
 from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.metrics.folded import fold_bias
+from calibench.metrics.weighted_mean import mean_and_deviation
+from calibench.predictions import Counts
+from calibench.validation import Weights
 
 Interval: TypeAlias = tuple[float, float]
 Vector: TypeAlias = Float64[np.ndarray, " items"]
@@ -56,11 +60,21 @@ def of_share(count: int, total: int, level: float) -> Interval:
     return lo, 1.0 if count == total else center + half
 
 
-def of_mean(values: Vector, level: float) -> Interval | None:
+def of_mean(
+    values: Vector, level: float, weights: Weights | None = None
+) -> Interval | None:
     """Normal theory for the mean of independent examples.
 
-    None for fewer than 30 examples, or if a value is infinite.
+    None for fewer than 30 examples, or if a value is infinite. A whole-number weight is
+    so many examples; for other weights see `weighted_mean`.
     """
+    if weights is not None:
+        found = mean_and_deviation(values, weights, FEWEST_FOR_A_MEAN)
+        if found is None:
+            return None
+        mean, deviation = found
+        half = quantile(level) * deviation
+        return mean - half, mean + half
     if len(values) < FEWEST_FOR_A_MEAN or not np.isfinite(values).all():
         return None
     ordered = np.sort(values)
@@ -156,7 +170,9 @@ def of_size_less_bias(stats: BinStats, level: float) -> Interval:
     return min(lo, float(size_less_bias(stats))), hi
 
 
-def of_classwise(cells: ClassCells, missing: Vector, level: float) -> Interval:
+def of_classwise(
+    cells: ClassCells, missing: Vector, level: float, counts: Counts | None = None
+) -> Interval:
     """For the class-wise error: as for ECE, with a bound on the spread.
 
     Args:
@@ -164,9 +180,13 @@ def of_classwise(cells: ClassCells, missing: Vector, level: float) -> Interval:
         missing: 1 - p(label) of each example. An example moves the sum over classes by
             at most sum_k |p_k - [k is the label]| = 2 (1 - p(label)).
         level: Of the interval.
+        counts: How often each example is there.
     """
-    square = math.fsum((missing**2).tolist())
-    return of_class_sums(cells, len(missing), square, level)
+    if counts is None:
+        square = math.fsum((missing**2).tolist())
+        return of_class_sums(cells, len(missing), square, level)
+    square = total_of(exponent_sums(missing**2, counts))
+    return of_class_sums(cells, int(counts.sum()), square, level)
 
 
 def of_class_sums(cells: ClassCells, n: int, square: float, level: float) -> Interval:

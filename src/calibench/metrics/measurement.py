@@ -16,7 +16,8 @@ class Measurement:
 
     Attributes:
         value: The number. Infinite for an NLL and log-odds of probabilities given as
-            0; NaN where it was left out: the definition says why.
+            0; NaN where it was left out, or where weights that are not whole numbers
+            do not count examples: the definition says why.
         interval: A confidence interval, or None: the definition says why.
         floor: What a calibrated model would score; None where that is not asked.
         definition: What exactly was computed.
@@ -72,6 +73,7 @@ class Evaluation:
         measurements: By name.
         temperature: The diagnosis by temperature.
         verdict: One to three plain sentences.
+        total_weight: How many examples there are by their weights; None without.
     """
 
     n: int
@@ -81,12 +83,17 @@ class Evaluation:
     measurements: Mapping[str, Measurement]
     temperature: TemperatureDiagnosis
     verdict: str
+    total_weight: int | float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         metrics = {name: m.to_dict() for name, m in self.measurements.items()}
+        weight = (
+            {} if self.total_weight is None else {"total_weight": self.total_weight}
+        )
         return {
             "n": self.n,
+            **weight,
             "num_classes": self.num_classes,
             "accuracy": metrics["accuracy"]["value"],
             "nll": metrics["nll"]["value"],

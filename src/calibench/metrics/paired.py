@@ -15,7 +15,7 @@ from calibench.binning import equal_width
 from calibench.metrics.calibration_error import debiased_l2, top_label_bins
 from calibench.metrics.intervals import Interval, most_bias, quantile
 from calibench.metrics.scores import exact_mean
-from calibench.predictions import Predictions
+from calibench.predictions import Counts, Predictions
 
 Vector: TypeAlias = Float64[np.ndarray, " examples"]
 
@@ -23,7 +23,6 @@ Vector: TypeAlias = Float64[np.ndarray, " examples"]
 _BLOCK = 2**19
 # Beyond, drawing takes seconds and agrees with normal theory.
 MOST_DRAWS = 2**27
-_HALVINGS = 60
 
 
 class Outcome(NamedTuple):
@@ -37,7 +36,12 @@ class Outcome(NamedTuple):
 
 
 def of_mean(
-    terms: Vector, *, replicates: int = 2000, seed: int = 0, level: float = 0.95
+    terms: Vector,
+    *,
+    counts: Counts | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Outcome:
     """Symmetric bootstrap-t for the mean of paired differences, as of a proper score.
 
@@ -48,6 +52,7 @@ def of_mean(
 
     Args:
         terms: The difference of each example; at least two, finite.
+        counts: How often each example is there; None for once.
         replicates: How many data sets to draw; the least p is 1 / (1 + replicates).
         seed: Of the drawing. The result depends neither on the order of the examples
             nor, but for its sign, on which set comes first.
@@ -60,43 +65,17 @@ def of_mean(
         >>> of_mean(np.array([-1.0, 1.0]), replicates=99).p_value
         1.0
     """
-    value, error = exact_mean(terms), standard_error(terms)
-    if error == 0 or len(terms) * replicates > MOST_DRAWS:
+    value, error = exact_mean(terms, counts), standard_error(terms, counts)
+    total = len(terms) if counts is None else int(counts.sum())
+    if error == 0 or total * replicates > MOST_DRAWS:
         return of_normal(value, error, level)
+    if counts is not None:
+        terms = np.repeat(terms, counts)
     ratios = np.sort(_redrawn_ratios(_canonical(terms), replicates, seed))
     reached = replicates - int(np.searchsorted(ratios, abs(value) / error))
     half = float(ratios[math.ceil(level * (replicates + 1)) - 1]) * error
     interval = (value - half, value + half) if math.isfinite(half) else None
     return Outcome(interval, (1 + reached) / (1 + replicates))
-
-
-def of_shares(gained: int, lost: int, total: int, level: float = 0.95) -> Outcome:
-    """For two accuracies: Tango's score interval, and the exact test of McNemar.
-
-    Args:
-        gained: How many examples only the second set has right.
-        lost: How many only the first has right.
-        total: How many examples there are.
-        level: Of the interval.
-
-    Source:
-        McNemar 1947; Tango 1998, equation 8, solved by bisection.
-
-    Example:
-        >>> of_shares(4, 0, 100).p_value  # 2 / 2**4
-        0.125
-    """
-    value, z = (gained - lost) / total, quantile(level)
-
-    def bound(end: float) -> float:
-        inside, outside = value, end
-        for _ in range(_HALVINGS):
-            middle = (inside + outside) / 2
-            within = abs(_tango_score(gained, lost, total, middle)) <= z
-            inside, outside = (middle, outside) if within else (inside, middle)
-        return inside
-
-    return Outcome((bound(-1.0), bound(1.0)), _mcnemar(gained, lost))
 
 
 def of_size(
@@ -115,8 +94,9 @@ def of_size(
         1.0
     """
     before, after = (ece_terms(each, num_bins=num_bins) for each in (first, second))
-    value = exact_mean(after) - exact_mean(before)
-    error = standard_error(after - before)
+    counts = first.counts
+    value = exact_mean(after, counts) - exact_mean(before, counts)
+    error = standard_error(after - before, counts)
     half = quantile(level) * error
     down, up = (
         most_bias(top_label_bins(each, num_bins=num_bins)) for each in (second, first)
@@ -143,8 +123,8 @@ def of_squared_size(
         first, num_bins=num_bins
     )
     before, after = (_left_out(each, num_bins) for each in (first, second))
-    pseudo = (first.num_examples - 1) * (after - before)
-    return of_normal(value, standard_error(pseudo), level)
+    pseudo = (int(first.total_weight) - 1) * (after - before)
+    return of_normal(value, standard_error(pseudo, first.counts), level)
 
 
 def of_normal(value: float, error: float, level: float) -> Outcome:
@@ -166,13 +146,18 @@ def ece_terms(some: Predictions, *, num_bins: int = 15) -> Vector:
         [0.25, 1.0]
     """
     bins = equal_width(some.confidence, num_bins)
-    gap = some.confidence - some.correct
-    sums = np.bincount(bins.index, gap, minlength=num_bins)
+    gap, counts = some.confidence - some.correct, some.counts
+    weighted = gap if counts is None else gap * counts
+    sums = np.bincount(bins.index, weighted, minlength=num_bins)
     return np.asarray(gap * np.sign(sums)[bins.index])
 
 
-def standard_error(terms: Vector) -> float:
+def standard_error(terms: Vector, counts: Counts | None = None) -> float:
     """Of the mean; infinite where one example tells nothing about spread."""
+    if counts is not None:
+        total = int(counts.sum())
+        square = exact_mean((terms - exact_mean(terms, counts)) ** 2, counts)
+        return math.sqrt(square / (total - 1)) if total > 1 else math.inf
     count = len(terms)
     return float(terms.std(ddof=1) / math.sqrt(count)) if count > 1 else math.inf
 
@@ -240,52 +225,18 @@ def _redrawn_ratios(
     return np.concatenate(found)
 
 
-def _mcnemar(gained: int, lost: int) -> float:
-    """Twice the chance of so few heads, of gained + lost fair coins, and at most 1."""
-    coins, fewer = gained + lost, min(gained, lost)
-    if gained == lost:
-        return 1.0
-    last = math.exp(
-        math.lgamma(coins + 1)
-        - math.lgamma(fewer + 1)
-        - math.lgamma(coins - fewer + 1)
-        - coins * math.log(2)
-    )
-    total = term = 1.0
-    for heads in range(fewer, 0, -1):
-        term *= heads / (coins - heads + 1)
-        total += term
-        if term < 1e-17 * total:
-            break
-    return min(1.0, 2 * last * total)
-
-
-def _tango_score(gained: int, lost: int, total: int, difference: float) -> float:
-    """How many standard errors the data are off, were this the true difference."""
-    apart = gained - lost - total * difference
-    linear = (2 * total - gained + lost) * difference - gained - lost
-    constant = -lost * difference * (1 - difference)
-    root = math.sqrt(max(linear**2 - 8 * total * constant, 0.0))
-    chance_lost = (root - linear) / (4 * total)
-    variance = total * (2 * chance_lost + difference * (1 - difference))
-    if apart == 0:
-        return 0.0
-    return (
-        apart / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, apart)
-    )
-
-
 def _left_out(some: Predictions, num_bins: int) -> Vector:
-    """The debiased squared error without each of the examples."""
+    """The debiased squared error without each of the examples, one time of many."""
     index = equal_width(some.confidence, num_bins).index
     gap = some.confidence - some.correct
+    times = np.ones_like(gap) if some.counts is None else some.counts
     count, total, square = (
-        np.bincount(index, weights, minlength=num_bins)
-        for weights in (np.ones_like(gap), gap, gap**2)
+        np.bincount(index, times * each, minlength=num_bins)
+        for each in (np.ones_like(gap), gap, gap**2)
     )
     whole = _pairs(count, total, square)
     without = _pairs(count[index] - 1, total[index] - gap, square[index] - gap**2)
-    return np.asarray((whole.sum() - whole[index] + without) / (len(gap) - 1))
+    return np.asarray((whole.sum() - whole[index] + without) / (some.total_weight - 1))
 
 
 def _pairs(

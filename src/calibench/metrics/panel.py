@@ -1,5 +1,7 @@
 """The cheap panel: one number per metric, without resampling."""
 
+import math
+
 from calibench.binning import equal_mass
 from calibench.metrics.calibration_error import (
     largest_size,
@@ -33,7 +35,8 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
 
     Returns:
         Name -> number. `nll` may be infinite, `debiased_l2` and `confidence_gap`
-        negative.
+        negative. With weights that are not whole numbers `debiased_l2`, which counts
+        the examples of a bin, is not a number.
 
     Raises:
         ParameterError: `num_bins` is below 1.
@@ -42,6 +45,7 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
         >>> scalars(Predictions.from_probs([[1.0, 0.0]], [0]))["error_rate"]
         0.0
     """
+    some = some.present
     stats = top_label_bins(some, num_bins=num_bins)
     mass = top_label_bins(some, num_bins=num_bins, scheme=equal_mass)
     return {
@@ -56,6 +60,6 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
         "classwise_ece": classwise_ece(some, num_bins=num_bins),
         "overconfidence": float(mean_excess(stats)),
         "underconfidence": float(mean_shortfall(stats)),
-        "debiased_l2": float(pair_products(stats)),
+        "debiased_l2": (float(pair_products(stats)) if some.is_counted else math.nan),
         "smooth_ece": smooth_ece(some),
     }

@@ -6,18 +6,34 @@ order they come, and blocks bound the memory without changing the stream of numb
 
 import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.binning import Binning, Bins, BinStats, exact_sums
+from calibench.binning import Binning, Bins, BinStats, lay
 from calibench.metrics.smooth import (
     cells_of,
     damped,
     integral_of_size,
     series_of_moments,
     smooth_error_of,
+    smooth_error_of_sums,
 )
+from calibench.predictions import Counts
+from calibench.sums import counted, exact_sums
+
+Right: TypeAlias = (
+    Bool[np.ndarray, "some_replicates examples"]
+    | Int64[np.ndarray, "some_replicates examples"]
+)
+Hits: TypeAlias = (
+    Int64[np.ndarray, "some_replicates cells"]
+    | Float64[np.ndarray, "some_replicates cells"]
+)
+
+# From this many labels for each probability on, they are drawn by their counts.
+_MANY = 8
 
 # Random numbers, or cells of a replicate, at a time.
 _BLOCK = 2**20
@@ -40,33 +56,53 @@ def redrawn_correct(
         yield rng.random((rows, len(confidence))) < confidence
 
 
+def redrawn_right(
+    confidence: Float64[np.ndarray, " examples"],
+    replicates: int,
+    seed: int,
+    counts: Counts | None,
+) -> Iterator[Right]:
+    """Draw how many repetitions of each example are right, in blocks of replicates."""
+    if counts is None:
+        yield from redrawn_correct(confidence, replicates, seed)
+        return
+    rng = np.random.default_rng(seed)
+    for rows in _blocks(replicates, len(confidence)):
+        yield rng.binomial(counts, confidence, (rows, len(confidence)))
+
+
 def redrawn_bins(
     bins: Bins,
     confidence: Float64[np.ndarray, " examples"],
     replicates: int,
     seed: int,
+    counts: Counts | None = None,
 ) -> BinStats:
     """Summarize bins as `summarize` does, for replicates of redrawn correctness.
 
     The number right in a bin is drawn example by example (it is Poisson-binomial: the
-    confidences of a bin differ, so a binomial at their mean would be too wide).
+    confidences of a bin differ, so a binomial at their mean would be too wide). An
+    example of weight w is there w times, each drawn by itself.
     """
-    order = np.lexsort((confidence, bins.index))
+    ranks = confidence if counts is None else counts
+    order = np.lexsort((ranks, confidence, bins.index))
     ascending, index = confidence[order], bins.index[order]
+    many = None if counts is None else counts[order]
     starts = np.flatnonzero(np.diff(index, prepend=-1))
     kept = index[starts]
-    count = np.diff(starts, append=len(index))
+    count = counted(index, bins.num_bins, many)[kept]
+    narrow = np.int32 if counts is None else np.int64
     right, saved = [], []
-    for correct in redrawn_correct(ascending, replicates, seed):
-        right.append(np.add.reduceat(correct, starts, axis=1, dtype=np.int32))
+    for correct in redrawn_right(ascending, replicates, seed, many):
+        right.append(np.add.reduceat(correct, starts, axis=1, dtype=narrow))
         # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
         drawn = correct * (1 - 2 * ascending)
         saved.append(np.add.reduceat(drawn, starts, axis=1))
     size = bins.num_bins
-    square = exact_sums(index, ascending**2, size)[kept]
+    square = exact_sums(index, ascending**2, size, many)[kept]
     return BinStats(
-        count=count.astype(np.int64),
-        confidence=exact_sums(index, ascending, size)[kept] / count,
+        count=count,
+        confidence=exact_sums(index, ascending, size, many)[kept] / count,
         accuracy=np.concatenate(right) / count,
         squared_gap=(square + np.concatenate(saved)) / count,
         lo=bins.edges[:-1][kept],
@@ -79,10 +115,12 @@ def redrawn_labels(
     replicates: int,
     seed: int,
     cells: int = 1,
-) -> Iterator[Int64[np.ndarray, "some_replicates examples"]]:
+    counts: Counts | None = None,
+) -> Iterator[Int64[np.ndarray, "some_replicates draws"]]:
     """Draw labels from the rows of probabilities, in blocks of replicates.
 
-    A block is small enough for `cells` numbers a replicate besides the labels.
+    A block is small enough for `cells` numbers a replicate besides the labels. A row
+    with a count gives as many labels, one after the other.
     """
     num_examples, num_classes = probs.shape
     rng = np.random.default_rng(seed)
@@ -92,9 +130,11 @@ def redrawn_labels(
     cumulative = np.full((num_examples, width), np.inf)
     cumulative[:, : num_classes - 1] = np.cumsum(probs, axis=1)[:, :-1]
     flat, rows_start = cumulative.ravel(), np.arange(num_examples) * width
-    for rows in _blocks(replicates, max(num_examples, cells)):
-        uniform = rng.random((rows, num_examples))
-        drawn = np.zeros((rows, num_examples), dtype=np.int64)
+    if counts is not None:
+        rows_start = np.repeat(rows_start, counts)
+    for rows in _blocks(replicates, max(len(rows_start), cells)):
+        uniform = rng.random((rows, len(rows_start)))
+        drawn = np.zeros((rows, len(rows_start)), dtype=np.int64)
         step = width // 2
         while step:
             drawn += step * (uniform >= flat[rows_start + drawn + (step - 1)])
@@ -105,57 +145,118 @@ def redrawn_labels(
 def redrawn_classwise(
     probs: Float64[np.ndarray, "examples classes"],
     num_bins: int,
-    binning: Binning,
+    scheme: str | Binning,
     replicates: int,
     seed: int,
+    counts: Counts | None = None,
 ) -> Float64[np.ndarray, " replicates"]:
     """`classwise_ece` of replicates whose labels are drawn from the probabilities."""
-    ordered = probs[np.lexsort(probs.T)]
+    order = np.lexsort(probs.T if counts is None else np.vstack([counts, probs.T]))
+    ordered, many = probs[order], None if counts is None else counts[order]
     num_examples, num_classes = ordered.shape
     size = num_classes * num_bins
     columns = np.ascontiguousarray(ordered.T)
-    cells = np.stack([binning(column, num_bins).index for column in columns])
+    cells = np.stack([lay(scheme, each, num_bins, many).index for each in columns])
     cells += np.arange(num_classes)[:, None] * num_bins
-    total = exact_sums(cells.ravel(), columns.ravel(), size)
-    flat, example, scores = cells.ravel(), np.arange(num_examples), []
-    for labels in redrawn_labels(ordered, replicates, seed, cells=size):
-        hit = flat[labels * num_examples + example]
+    flat = cells.ravel()
+    each = None if many is None else np.tile(many, num_classes)
+    total = exact_sums(flat, columns.ravel(), size, each)
+    draws = num_examples if many is None else int(many.sum())
+    if many is not None and draws > _MANY * ordered.size:
+        drawn = _hits_of_counts(ordered, cells, size, many, replicates, seed)
+    else:
+        drawn = _hits_of_labels(ordered, cells, size, many, replicates, seed)
+    scores = [np.abs(total - hits).sum(axis=1) for hits in drawn]
+    return np.concatenate(scores) / (num_classes * draws)
+
+
+def _hits_of_labels(
+    probs: Float64[np.ndarray, "examples classes"],
+    cells: Int64[np.ndarray, "classes examples"],
+    size: int,
+    counts: Counts | None,
+    replicates: int,
+    seed: int,
+) -> Iterator[Hits]:
+    """How many labels fall into each cell, drawn label by label."""
+    flat, example = cells.ravel(), np.arange(len(probs))
+    if counts is not None:
+        example = np.repeat(example, counts)
+    for labels in redrawn_labels(probs, replicates, seed, size, counts):
+        hit = flat[labels * len(probs) + example]
         hit += np.arange(len(labels))[:, None] * size
         hits = np.bincount(hit.ravel(), minlength=len(labels) * size)
-        scores.append(np.abs(total - hits.reshape(-1, size)).sum(axis=1))
-    return np.concatenate(scores) / (num_classes * num_examples)
+        yield hits.reshape(-1, size)
+
+
+def _hits_of_counts(
+    probs: Float64[np.ndarray, "examples classes"],
+    cells: Int64[np.ndarray, "classes examples"],
+    size: int,
+    counts: Counts,
+    replicates: int,
+    seed: int,
+) -> Iterator[Hits]:
+    """The same, drawn by how often each example has each label."""
+    rng = np.random.default_rng(seed)
+    shares = probs / probs.sum(axis=1, keepdims=True)
+    flat = np.ascontiguousarray(cells.T).ravel()
+    for rows in _blocks(replicates, max(probs.size, size)):
+        drawn = rng.multinomial(counts, shares, (rows, len(probs))).reshape(rows, -1)
+        cell = flat + np.arange(rows)[:, None] * size
+        # Exact in float64: there are less than 2^53 labels.
+        hits = np.bincount(cell.ravel(), drawn.ravel(), rows * size)
+        yield hits.reshape(-1, size)
 
 
 def redrawn_smooth(
-    confidence: Float64[np.ndarray, " examples"], replicates: int, seed: int
+    confidence: Float64[np.ndarray, " examples"],
+    replicates: int,
+    seed: int,
+    counts: Counts | None = None,
 ) -> Float64[np.ndarray, " replicates"]:
     """`smooth_ece` of replicates of redrawn correctness, to about 3 digits."""
-    ascending = np.sort(confidence)
+    order = np.lexsort((confidence if counts is None else counts, confidence))
+    ascending, many = confidence[order], None if counts is None else counts[order]
+    expected = ascending if many is None else many * ascending
+    total = len(ascending) if many is None else int(many.sum())
     size, width, scores = 0, 1.0, []
-    for correct in redrawn_correct(ascending, replicates, seed):
+    for right in redrawn_right(ascending, replicates, seed, many):
         if not size:
-            pilots = [smooth_error_of(ascending, row) for row in correct[:_PILOTS]]
+            pilots = [_pilot(ascending, expected, row, many) for row in right[:_PILOTS]]
             width = max(min(pilots), _CELLS_PER_WIDTH / _LARGEST_GRID)
             size = 2 ** math.ceil(math.log2(_CELLS_PER_WIDTH / width))
-        series = _redrawn_series(ascending, correct, size)
+        series = _redrawn_series(ascending, expected, right, size) / total
         scores.append(_fixed_points(series, width))
     return np.concatenate(scores)
 
 
+def _pilot(
+    ascending: Float64[np.ndarray, " examples"],
+    expected: Float64[np.ndarray, " examples"],
+    right: Bool[np.ndarray, " examples"] | Int64[np.ndarray, " examples"],
+    counts: Counts | None,
+) -> float:
+    if counts is None:
+        return smooth_error_of(ascending, right)
+    return smooth_error_of_sums(ascending, expected - right, int(counts.sum()))
+
+
 def _redrawn_series(
     ascending: Float64[np.ndarray, " examples"],
-    correct: Bool[np.ndarray, "some_replicates examples"],
+    expected: Float64[np.ndarray, " examples"],
+    redrawn: Right,
     size: int,
 ) -> Float64[np.ndarray, "some_replicates terms"]:
     cell, offset = cells_of(ascending, size)
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
     moments = []
     for power in (np.ones_like(offset), offset):
-        in_cells = np.zeros((len(correct), size))
-        right = np.add.reduceat(correct * power, starts, axis=1)
-        in_cells[:, cell[starts]] = np.add.reduceat(ascending * power, starts) - right
+        in_cells = np.zeros((len(redrawn), size))
+        right = np.add.reduceat(redrawn * power, starts, axis=1)
+        in_cells[:, cell[starts]] = np.add.reduceat(expected * power, starts) - right
         moments.append(in_cells)
-    return series_of_moments(moments) / len(ascending)
+    return series_of_moments(moments)
 
 
 def _fixed_points(

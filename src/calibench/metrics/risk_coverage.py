@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64
 
 from calibench.metrics.intervals import Interval
 from calibench.predictions import Predictions
+from calibench.sums import counted
 
 Counts: TypeAlias = Int64[np.ndarray, " groups"]
 Masses: TypeAlias = Int64[np.ndarray, " groups"] | Float64[np.ndarray, " groups"]
@@ -48,13 +49,20 @@ class RiskCoverage:
 
     @classmethod
     def of(cls, some: Predictions) -> "RiskCoverage":
-        """The curve of predictions."""
+        """The curve of predictions.
+
+        Raises:
+            DataError: Their weights are not whole numbers.
+        """
+        some = some.present
         rising, index = np.unique(some.confidence, return_inverse=True)
-        group = len(rising) - 1 - index
+        group, wrong = len(rising) - 1 - index, ~some.correct
+        counts = some.counts
+        of_wrong = None if counts is None else counts[wrong]
         return cls(
             threshold=rising[::-1],
-            count=np.bincount(group, minlength=len(rising)),
-            wrong=np.bincount(group[~some.correct], minlength=len(rising)),
+            count=counted(group, len(rising), counts),
+            wrong=counted(group[wrong], len(rising), of_wrong),
         )
 
     @property

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from calibench.errors import ParameterError
 from calibench.metrics.intervals import Interval, quantile
+from calibench.metrics.scores import exact_mean
 from calibench.predictions import Predictions
+from calibench.sums import counted
 
 Values: TypeAlias = Float64[np.ndarray, " values"]
 Counts: TypeAlias = Int64[np.ndarray, " values"]
@@ -41,7 +43,7 @@ def saturated_share(some: Predictions) -> float:
         >>> saturated_share(Predictions.from_logits([[17.0, 0.0], [18.0, 0.0]], [0, 0]))
         0.5
     """
-    return int(saturated(some).sum()) / some.num_examples
+    return exact_mean(saturated(some).astype(np.float64), some.weights)
 
 
 def log_odds_quantile(some: Predictions, share: float = 0.5) -> float:
@@ -58,6 +60,7 @@ def log_odds_quantile(some: Predictions, share: float = 0.5) -> float:
 
     Raises:
         ParameterError: `share` is not between 0 and 1.
+        DataError: The weights are not whole numbers.
 
     Example:
         >>> some = Predictions.from_logits(
@@ -66,8 +69,18 @@ def log_odds_quantile(some: Predictions, share: float = 0.5) -> float:
         >>> log_odds_quantile(some)
         5.0
     """
-    values = np.sort(some.log_odds)
-    return quantile_of(values, np.ones(len(values), dtype=np.int64), share)
+    return quantile_of(*counted_log_odds(some), share)
+
+
+def counted_log_odds(some: Predictions) -> tuple[Values, Counts]:
+    """The log-odds that occur, ascending, and how often each does.
+
+    Raises:
+        DataError: The weights are not whole numbers.
+    """
+    some = some.present
+    values, index = np.unique(some.log_odds, return_inverse=True)
+    return values, counted(index, len(values), some.counts)
 
 
 def quantile_of(values: Values, count: Counts, share: float) -> float:

@@ -5,7 +5,9 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
+from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.predictions import Predictions
+from calibench.validation import Weights
 
 
 def accuracy(some: Predictions) -> float:
@@ -17,7 +19,9 @@ def accuracy(some: Predictions) -> float:
         >>> accuracy(Predictions.from_probs([[0.8, 0.2], [0.5, 0.5]], [0, 1]))
         0.5
     """
-    return int(some.correct.sum()) / some.num_examples
+    if some.weights is None:
+        return int(some.correct.sum()) / some.num_examples
+    return exact_mean(some.correct.astype(np.float64), some.weights)
 
 
 def error_rate(some: Predictions) -> float:
@@ -27,7 +31,9 @@ def error_rate(some: Predictions) -> float:
         >>> error_rate(Predictions.from_probs([[0.8, 0.2], [0.5, 0.5]], [0, 1]))
         0.5
     """
-    return int((~some.correct).sum()) / some.num_examples
+    if some.weights is None:
+        return int((~some.correct).sum()) / some.num_examples
+    return exact_mean((~some.correct).astype(np.float64), some.weights)
 
 
 def nll(some: Predictions) -> float:
@@ -43,7 +49,7 @@ def nll(some: Predictions) -> float:
         >>> round(nll(Predictions.from_probs([[0.5, 0.5]], [1])), 6)
         0.693147
     """
-    return exact_mean(-some.label_log_probs)
+    return exact_mean(-some.label_log_probs, some.weights)
 
 
 def brier(some: Predictions) -> float:
@@ -59,7 +65,7 @@ def brier(some: Predictions) -> float:
         >>> brier(Predictions.from_probs([[0.5, 0.5], [0.0, 1.0]], [1, 0]))
         1.25
     """
-    return exact_mean(brier_terms(some))
+    return exact_mean(brier_terms(some), some.weights)
 
 
 def brier_terms(some: Predictions) -> Float64[np.ndarray, " examples"]:
@@ -76,7 +82,7 @@ def mean_confidence(some: Predictions) -> float:
         >>> mean_confidence(Predictions.from_probs([[1.0, 0.0], [0.5, 0.5]], [0, 0]))
         0.75
     """
-    return exact_mean(some.confidence)
+    return exact_mean(some.confidence, some.weights)
 
 
 def confidence_gap(some: Predictions) -> float:
@@ -89,9 +95,26 @@ def confidence_gap(some: Predictions) -> float:
         >>> confidence_gap(Predictions.from_probs([[1.0, 0.0], [0.5, 0.5]], [0, 1]))
         0.25
     """
-    return exact_mean(some.confidence - some.correct)
+    return exact_mean(some.confidence - some.correct, some.weights)
 
 
-def exact_mean(values: Float64[np.ndarray, " examples"]) -> float:
-    """Mean with one rounding of the sum: the same bits in whatever order they come."""
-    return math.fsum(values.tolist()) / len(values)
+def exact_mean(
+    values: Float64[np.ndarray, " examples"], weights: Weights | None = None
+) -> float:
+    """Mean with one rounding of the sum: the same bits in whatever order they come.
+
+    Whole-number weights give the bits of the repeated values.
+
+    Example:
+        >>> exact_mean(np.array([0.5, 2.0, np.inf]), np.array([2, 1, 0]))
+        1.0
+    """
+    if weights is None:
+        return math.fsum(values.tolist()) / len(values)
+    values, weights = values[weights > 0], weights[weights > 0]
+    endless = values[np.isinf(values)]
+    if len(endless):
+        return math.fsum(endless.tolist())
+    if weights.dtype.kind == "i":
+        return total_of(exponent_sums(values, weights)) / int(weights.sum())
+    return math.fsum((values * weights).tolist()) / math.fsum(weights.tolist())

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Inexact, Int64
 
 from calibench.predictions import Predictions
+from calibench.validation import Weights
 
 # Grid cells per kernel width. Moments up to the third in each cell make the error of
 # the gridding about (1 / 64)^4 / 24 of the value.
@@ -43,39 +44,61 @@ def smooth_ece(some: Predictions) -> float:
         >>> smooth_ece(some)
         0.05
     """
-    return smooth_error_of(some.confidence, some.correct)
+    some = some.present
+    return smooth_error_of(some.confidence, some.correct, some.weights)
 
 
 def smooth_error_of(
     confidence: Float64[np.ndarray, " examples"],
     correct: Bool[np.ndarray, " examples"],
+    weights: Weights | None = None,
 ) -> float:
-    """`smooth_ece` of confidences and whether each is right."""
+    """`smooth_ece` of confidences and whether each is right, weights above 0."""
     # Sorted, so that sums round the same for every order of the examples.
-    order = np.lexsort((correct, confidence))
-    confidence, correct = confidence[order], correct[order]
-    gap = confidence - correct
-    low, high = abs(float(gap.mean())), float(np.abs(gap).mean())
+    ranks = weights if weights is not None else correct
+    order = np.lexsort((ranks, correct, confidence))
+    confidence, gap = confidence[order], confidence[order] - correct[order]
+    if weights is None:
+        return smooth_error_of_sums(confidence, gap, len(gap))
+    weights = weights[order]
+    return smooth_error_of_sums(confidence, weights * gap, float(weights.sum()))
+
+
+def smooth_error_of_sums(
+    confidence: Float64[np.ndarray, " items"],
+    gap: Float64[np.ndarray, " items"],
+    total: float,
+) -> float:
+    """`smooth_ece` of sums of gaps at ascending confidences.
+
+    Args:
+        confidence: Where each sum is.
+        gap: The sum of weight * gap there.
+        total: The total weight.
+    """
+    low, high = abs(float(gap.sum()) / total), float(np.abs(gap).sum()) / total
     if gap.min() >= 0 or gap.max() <= 0:
         # One sign everywhere: the integral is |mean gap| whatever the width.
         return low
-    kernel = KernelSums(confidence, gap)
+    kernel = KernelSums(confidence, gap, total)
     return fixed_point(kernel, max(low, _SMALLEST_WIDTH), max(high, _SMALLEST_WIDTH))
 
 
 @dataclass(frozen=True, eq=False)
 class KernelSums:
-    """Smoothed gaps of examples, for any kernel width."""
+    """Smoothed gaps, each with its weight, for any kernel width."""
 
     confidence: Float64[np.ndarray, " examples"]
     gap: Float64[np.ndarray, " examples"]
+    total: float
     _series: dict[int, Float64[np.ndarray, " terms"]] = field(default_factory=dict)
 
     def error(self, width: float) -> float:
         """The integral of the absolute smoothed gap."""
         size = grid_size(width)
         if size not in self._series:
-            self._series[size] = cosine_series(self.confidence, self.gap, size)
+            sums = cosine_series(self.confidence, self.gap, size, self.total)
+            self._series[size] = sums
         series = damped(self._series[size], width)
         return float(integral_of_size(series))
 
@@ -90,11 +113,12 @@ def cosine_series(
     position: Float64[np.ndarray, " examples"],
     value: Float64[np.ndarray, " examples"],
     size: int,
+    total: float,
 ) -> Float64[np.ndarray, " terms"]:
-    """mean_i value_i cos(k pi position_i) for k = 0..size, positions in [0, 1]."""
+    """sum_i value_i cos(k pi position_i) / total, k = 0..size, positions in [0, 1]."""
     cell, offset = cells_of(position, size)
     moments = [np.bincount(cell, value * offset**j, size) for j in range(_MOMENTS)]
-    return series_of_moments(moments) / len(position)
+    return series_of_moments(moments) / total
 
 
 def cells_of(

@@ -25,21 +25,24 @@ def of_smooth_error(some: Predictions, value: float, level: float) -> Interval:
     and twice their product, which is again a Gaussian in t times one in c.
 
     Args:
-        some: The predictions.
+        some: The predictions; their weights, if any, are whole numbers.
         value: Their smooth error, which is also the width of the kernel.
         level: Of the interval.
     """
-    order = np.lexsort((some.correct, some.confidence))
-    confidence = some.confidence[order]
+    some = some.present
+    counts = np.ones(some.num_examples) if some.counts is None else some.counts
+    order = np.lexsort((counts, some.correct, some.confidence))
+    confidence, counts = some.confidence[order], counts[order]
     gap = confidence - some.correct[order]
-    n, width = len(gap), max(value, _NARROWEST)
+    n, width = int(some.total_weight), max(value, _NARROWEST)
     size = grid_size(width)
-    center = at_edges(damped(cosine_series(confidence, gap, size), width))
-    deviation = np.sqrt(_variance(confidence, gap**2, width, size) / n)
+    series = cosine_series(confidence, counts * gap, size, n)
+    center = at_edges(damped(series, width))
+    deviation = np.sqrt(_variance(confidence, counts * gap**2, width, size, n) / n)
     clear = np.maximum(np.abs(center) - _CLEAR * deviation, 0)
     bias = float(fold_bias(clear, deviation).mean())
     # One gap of 1 is added, lest a few perfect examples look certain.
-    square = (math.fsum((gap**2).tolist()) + 1) / (n + 1)
+    square = (math.fsum((counts * gap**2).tolist()) + 1) / (n + 1)
     spread = math.sqrt(max(square - value**2, 0.0) / n)
     return reaching_down(value, bias, spread, level)
 
@@ -49,14 +52,16 @@ def _variance(
     square: Float64[np.ndarray, " examples"],
     width: float,
     size: int,
+    total: float,
 ) -> Float64[np.ndarray, " points"]:
-    """mean_i K(t, c_i)^2 square_i at the edges of the cells."""
-    series = cosine_series(confidence, square, size)
+    """sum_i K(t, c_i)^2 square_i / total at the edges of the cells."""
+    series = cosine_series(confidence, square, size, total)
     # phi_s^2 = phi_(s / sqrt 2) / (2 s sqrt pi).
     own = at_edges(damped(series, width / math.sqrt(2)))
-    total = np.maximum(own, 0) / (2 * width * math.sqrt(math.pi))
+    variance = np.maximum(own, 0) / (2 * width * math.sqrt(math.pi))
     t = np.arange(size + 1) / size
     for end in (0.0, 1.0):
-        meeting = float((square * np.exp(-(((confidence - end) / width) ** 2))).mean())
-        total += meeting * np.exp(-(((t - end) / width) ** 2)) / (math.pi * width**2)
-    return np.asarray(total)
+        near = np.exp(-(((confidence - end) / width) ** 2))
+        meeting = float((square * near).sum()) / total
+        variance += meeting * np.exp(-(((t - end) / width) ** 2)) / (math.pi * width**2)
+    return np.asarray(variance)

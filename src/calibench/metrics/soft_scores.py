@@ -26,7 +26,7 @@ def soft_label_nll(some: Predictions, truth: Array) -> float:
         >>> round(soft_label_nll(some, [[0.25, 0.75]]), 6)
         0.693147
     """
-    return exact_mean(cross_entropies(some, truth_for(some, truth)))
+    return exact_mean(cross_entropies(some, truth_for(some, truth)), some.weights)
 
 
 def soft_label_brier(some: Predictions, truth: Array) -> float:
@@ -46,7 +46,7 @@ def soft_label_brier(some: Predictions, truth: Array) -> float:
         >>> soft_label_brier(some, [[0.25, 0.75]])
         0.5
     """
-    return exact_mean(brier_scores(some, truth_for(some, truth)))
+    return exact_mean(brier_scores(some, truth_for(some, truth)), some.weights)
 
 
 def true_kl(some: Predictions, truth: Array) -> float:
@@ -74,7 +74,7 @@ def true_kl(some: Predictions, truth: Array) -> float:
         >>> round(true_kl(some, [[1.0, 0.0]]), 6)
         0.693147
     """
-    return exact_mean(divergences(some, truth_for(some, truth)))
+    return exact_mean(divergences(some, truth_for(some, truth)), some.weights)
 
 
 def cross_entropies(some: Predictions, truth: Truth) -> Terms:

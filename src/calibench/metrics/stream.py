@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from calibench.binning import equal_width_index, from_limbs, limb_sums
+from calibench.binning import equal_width_index
 from calibench.metrics.classwise import ClassCells
 from calibench.metrics.float_sums import NUM_EXPONENTS, exponent_sums
 from calibench.metrics.scores import brier_terms
 from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.predictions import Predictions
+from calibench.sums import counted, from_limbs, limb_sums
 
 
 def class_cells_for(num_classes: int) -> int:
@@ -90,22 +91,26 @@ def _class_cells(some: Predictions) -> np.ndarray:
     cells = equal_width_index(values, num_cells).reshape(-1, num_classes)
     cells += np.arange(num_classes) * num_cells
     hits = cells[np.arange(some.num_examples), some.labels]
-    index = cells.ravel()
+    index, counts = cells.ravel(), some.counts
+    each = None if counts is None else np.repeat(counts, num_classes)
     rows = [
-        np.bincount(index, minlength=size)[None],
-        np.bincount(hits, minlength=size)[None],
-        limb_sums(index, values, size),
+        counted(index, size, each)[None],
+        counted(hits, size, counts)[None],
+        limb_sums(index, values, size, each),
     ]
     return np.concatenate(rows).reshape(4, num_classes, num_cells)
 
 
 def _losses(some: Predictions) -> tuple[np.ndarray, int]:
-    loss = -some.label_log_probs
-    finite = loss[np.isfinite(loss)]
+    loss, counts = -some.label_log_probs, some.counts
+    is_finite = np.isfinite(loss)
+    finite = loss[is_finite]
+    of_finite = None if counts is None else counts[is_finite]
     with np.errstate(over="ignore"):
         square = np.minimum(finite**2, np.finfo(np.float64).max)
-    sums = np.stack([exponent_sums(finite), exponent_sums(square)])
-    return sums, len(loss) - len(finite)
+    sums = [exponent_sums(each, of_finite) for each in (finite, square)]
+    seen = len(finite) if of_finite is None else int(of_finite.sum())
+    return np.stack(sums), int(some.total_weight) - seen
 
 
 def _scores(some: Predictions) -> np.ndarray:
@@ -113,5 +118,6 @@ def _scores(some: Predictions) -> np.ndarray:
     half = np.minimum(brier_terms(some) / 2, 1.0)
     missing = (1 - np.exp(some.label_log_probs)) ** 2
     zero = np.zeros(some.num_examples, dtype=np.int64)
-    columns = [limb_sums(zero, each, 1) for each in (half, half**2, missing)]
+    terms = (half, half**2, missing)
+    columns = [limb_sums(zero, each, 1, some.counts) for each in terms]
     return np.concatenate(columns, axis=1)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int64
 
-from calibench.binning import BinStats, from_limbs
+from calibench.binning import BinStats
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.cells import NUM_CELLS, ODDS_STEPS
@@ -32,6 +32,7 @@ from calibench.metrics.stream_results import (
 from calibench.metrics.stream_sweep import redrawn_right, state_sweep
 from calibench.metrics.stream_unbinned import unbinned_of_state
 from calibench.metrics.verdict import verdict_on
+from calibench.sums import from_limbs
 
 # They rank the classes of an example, and a state keeps the first class alone.
 NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})

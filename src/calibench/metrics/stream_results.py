@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.binning import BinStats, from_limbs
+from calibench.binning import BinStats
 from calibench.errors import ParameterError
 from calibench.metrics import calibration_error
 from calibench.metrics.cells import NUM_CELLS
@@ -24,6 +24,7 @@ from calibench.metrics.smooth import (
 )
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_top import TopLabelState, check_bins, stats_of
+from calibench.sums import from_limbs
 
 # The series of the cells ends where a kernel of this width has damped it to e^-79.
 SMALLEST_WIDTH = 4 / NUM_CELLS
@@ -195,8 +196,9 @@ class CellSums(KernelSums):
         gap = total - right
         # c (c - a) = (c - a)^2 + a c - a, as a is 0 or 1.
         moment = square_gap + total_right - right - middle * gap
-        series = series_of_moments([gap, moment]) / int(count.sum())
-        return cls(confidence=middle, gap=gap, series=series)
+        n = int(count.sum())
+        series = series_of_moments([gap, moment]) / n
+        return cls(confidence=middle, gap=gap, total=n, series=series)
 
     def error(self, width: float) -> float:
         """The integral of the absolute smoothed gap."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from calibench.binning import from_limbs
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.cells import NUM_CELLS
@@ -15,6 +14,7 @@ from calibench.metrics.intervals import Interval
 from calibench.metrics.stream_results import equal_mass_bins
 from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.metrics.sweep import Groups, largest_ascending, swept_error
+from calibench.sums import from_limbs
 
 # Cells of replicates at a time.
 _BLOCK = 2**20

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.binning import BinStats, from_limbs
+from calibench.binning import BinStats
 from calibench.errors import DataError, ParameterError
 from calibench.metrics.cells import (
     NUM_CELLS,
@@ -22,6 +22,7 @@ from calibench.metrics.cells import (
 )
 from calibench.metrics.saturation import ROUNDS_TO_ONE
 from calibench.predictions import Predictions
+from calibench.sums import counted, from_limbs
 from calibench.validation import Array
 
 # A cell adds up numbers of 30 bits in 63.
@@ -77,7 +78,11 @@ class TopLabelState:
 
     @classmethod
     def of(cls: type[State], some: Predictions) -> State:
-        """The state of these examples."""
+        """The state of these examples, each as often as its weight says.
+
+        Raises:
+            DataError: The weights are not whole numbers.
+        """
         return cls(some.num_classes, **cls.sums_of(some))
 
     @classmethod
@@ -121,11 +126,12 @@ class TopLabelState:
     @classmethod
     def sums_of(cls, some: Predictions) -> dict[str, np.ndarray]:
         """The arrays for these examples, by name."""
-        saturated = np.count_nonzero(some.confidence >= ROUNDS_TO_ONE)
+        counts = some.counts
+        saturated = (some.confidence >= ROUNDS_TO_ONE).astype(np.int64)
         return {
-            "top": top_cells(some.confidence, some.correct),
-            "odds": odds_cells(cell_log_odds(some.confidence), some.correct),
-            "saturated": np.asarray(saturated, dtype=np.int64),
+            "top": top_cells(some.confidence, some.correct, counts),
+            "odds": odds_cells(cell_log_odds(some.confidence), some.correct, counts),
+            "saturated": np.asarray(counted(saturated, 2, counts)[1]),
         }
 
     @property
@@ -137,7 +143,8 @@ class TopLabelState:
         """The state with these examples added.
 
         Raises:
-            DataError: The number of classes differs, or there are too many examples.
+            DataError: The number of classes differs, there are too many examples, or
+                the weights are not whole numbers.
         """
         return self.merge(type(self).of(some))
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from calibench.metrics.calibration_error import Error, top_label_ece
-from calibench.metrics.redraw import redrawn_correct
-from calibench.predictions import Predictions
+from calibench.metrics.redraw import redrawn_right
+from calibench.predictions import Counts, Predictions
 
 # As for every binning here.
 MOST_BINS = 10_000
@@ -58,8 +58,10 @@ def sweep_num_bins(some: Predictions) -> int:
         >>> sweep_num_bins(Predictions.from_probs(rows, [1, 0, 0]))
         3
     """
-    groups, order = Groups.of(some.confidence)
-    right = np.add.reduceat(some.correct[order], groups.lowest_rank, dtype=np.int64)
+    some = some.present
+    groups, order, starts = Groups.of(some.confidence, some.counts)
+    times = 1 if some.counts is None else some.counts
+    right = np.add.reduceat((some.correct * times)[order], starts, dtype=np.int64)
     return int(largest_ascending(groups, right[None])[0])
 
 
@@ -68,7 +70,7 @@ class Groups:
     """Examples by ascending confidence; those of a group are never parted.
 
     Attributes:
-        count: How many examples each group has, at least 1.
+        count: How many examples each group has, repetitions included, at least 1.
         total: The sum of their confidences.
     """
 
@@ -77,14 +79,21 @@ class Groups:
 
     @classmethod
     def of(
-        cls, confidence: Float64[np.ndarray, " examples"]
-    ) -> tuple["Groups", Int64[np.ndarray, " examples"]]:
-        """A group for each distinct confidence, and the order that sorts examples."""
-        order = np.argsort(confidence)
+        cls, confidence: Float64[np.ndarray, " examples"], counts: Counts | None = None
+    ) -> tuple["Groups", Int64[np.ndarray, " examples"], Int64[np.ndarray, " groups"]]:
+        """A group for each distinct confidence; the sorting order; where each starts.
+
+        Args:
+            confidence: Of each example.
+            counts: How often each is there, at least once.
+        """
+        order = np.lexsort((confidence if counts is None else counts, confidence))
         ascending = confidence[order]
         starts = np.flatnonzero(np.diff(ascending, prepend=-1.0))
         count = np.diff(starts, append=len(ascending))
-        return cls(count, count * ascending[starts]), order
+        if counts is not None:
+            count = np.add.reduceat(counts[order], starts)
+        return cls(count, count * ascending[starts]), order, starts
 
     @cached_property
     def upto(self) -> Int64[np.ndarray, " groups_and_1"]:
@@ -133,18 +142,19 @@ def largest_ascending(
 
 
 def redrawn_sweep(
-    confidence: Float64[np.ndarray, " examples"], replicates: int, seed: int
+    confidence: Float64[np.ndarray, " examples"],
+    replicates: int,
+    seed: int,
+    counts: Counts | None = None,
 ) -> Error:
     """`ece_sweep` of replicates of redrawn correctness, each with its own bins."""
-    groups, order = Groups.of(confidence)
-    blocks = redrawn_correct(confidence[order], replicates, seed)
+    groups, order, starts = Groups.of(confidence, counts)
+    many = None if counts is None else counts[order]
+    blocks = redrawn_right(confidence[order], replicates, seed, many)
     return np.concatenate(
         [
-            swept_error(
-                groups,
-                np.add.reduceat(block, groups.lowest_rank, axis=1, dtype=np.int64),
-            )
-            for block in blocks
+            swept_error(groups, np.add.reduceat(each, starts, axis=1, dtype=np.int64))
+            for each in blocks
         ]
     )
 

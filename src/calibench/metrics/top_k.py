@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.binning import Binning, scheme_named, summarize
+from calibench.binning import Binning, lay, summarize
 from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
 from calibench.predictions import Predictions
@@ -16,10 +16,17 @@ USUAL_K = 5
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """A claimed probability for each example, and whether what it is for came true."""
+    """A claimed probability for each example, and whether what it is for came true.
+
+    Attributes:
+        confidence: The claims.
+        correct: Whether each came true.
+        of: The predictions, whose weights are above 0.
+    """
 
     confidence: Float64[np.ndarray, " examples"]
     correct: Bool[np.ndarray, " examples"]
+    of: Predictions
 
 
 def top_k_ece(
@@ -107,10 +114,11 @@ def among_top(some: Predictions, k: int) -> Claims:
         ParameterError: `k` is not in 1..K.
     """
     _check_rank(k, some.num_classes)
+    some = some.present
     # Sums in descending order have the same bits for every order of the classes; those
     # of all classes may round to above 1.
     total = _largest(some, k)[:, ::-1].cumsum(axis=1)[:, -1]
-    return Claims(np.minimum(total, 1.0), _label_rank(some) < k)
+    return Claims(np.minimum(total, 1.0), _label_rank(some) < k, some)
 
 
 def of_rank(some: Predictions, k: int) -> Claims:
@@ -120,7 +128,8 @@ def of_rank(some: Predictions, k: int) -> Claims:
         ParameterError: `k` is not in 1..K.
     """
     _check_rank(k, some.num_classes)
-    return Claims(_largest(some, k)[:, 0].copy(), _label_rank(some) == k - 1)
+    some = some.present
+    return Claims(_largest(some, k)[:, 0].copy(), _label_rank(some) == k - 1, some)
 
 
 def panel_k(num_classes: int) -> int:
@@ -129,8 +138,10 @@ def panel_k(num_classes: int) -> int:
 
 
 def _error(claims: Claims, num_bins: int, scheme: str | Binning) -> float:
-    bins = scheme_named(scheme)(claims.confidence, num_bins)
-    return float(mean_size(summarize(bins, claims.confidence, claims.correct)))
+    weights = claims.of.weights
+    bins = lay(scheme, claims.confidence, num_bins, weights)
+    stats = summarize(bins, claims.confidence, claims.correct, weights)
+    return float(mean_size(stats))
 
 
 def _check_rank(k: int, num_classes: int) -> None:

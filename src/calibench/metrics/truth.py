@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.binning import Binning, exact_sums, scheme_named
+from calibench.binning import Binning, lay
 from calibench.errors import DataError
 from calibench.metrics.scores import exact_mean
 from calibench.predictions import Matrix, Predictions, Vector
+from calibench.sums import exact_sums
 from calibench.validation import Array, count_matrix, prob_matrix
 
 TruthKind: TypeAlias = Literal["posterior", "counts"]
@@ -101,7 +102,7 @@ def true_calibration_error(some: Predictions, posterior: Array) -> float:
         >>> true_calibration_error(some, [[0.5, 0.5], [0.75, 0.25]])
         0.25
     """
-    return exact_mean(top_sizes(some, truth_for(some, posterior)))
+    return exact_mean(top_sizes(some, truth_for(some, posterior)), some.weights)
 
 
 def true_squared_calibration_error(some: Predictions, truth: Array) -> float:
@@ -127,7 +128,7 @@ def true_squared_calibration_error(some: Predictions, truth: Array) -> float:
         >>> true_squared_calibration_error(some, Truth.from_counts([[1, 1]]))
         -0.25
     """
-    return exact_mean(squared_top_gaps(some, truth_for(some, truth)))
+    return exact_mean(squared_top_gaps(some, truth_for(some, truth)), some.weights)
 
 
 def true_canonical_l1(some: Predictions, truth: Array) -> float:
@@ -150,7 +151,7 @@ def true_canonical_l1(some: Predictions, truth: Array) -> float:
         >>> true_canonical_l1(some, [[0.25, 0.5, 0.25]])
         0.5
     """
-    return exact_mean(sizes(some, truth_for(some, truth)))
+    return exact_mean(sizes(some, truth_for(some, truth)), some.weights)
 
 
 def true_canonical_l2(some: Predictions, truth: Array) -> float:
@@ -173,7 +174,7 @@ def true_canonical_l2(some: Predictions, truth: Array) -> float:
         >>> true_canonical_l2(some, [[0.25, 0.25, 0.25, 0.25]])
         0.5
     """
-    return exact_mean(lengths(some, truth_for(some, truth)))
+    return exact_mean(lengths(some, truth_for(some, truth)), some.weights)
 
 
 def true_canonical_l2_squared(some: Predictions, truth: Array) -> float:
@@ -198,7 +199,7 @@ def true_canonical_l2_squared(some: Predictions, truth: Array) -> float:
         >>> true_canonical_l2_squared(some, [[0.25, 0.5, 0.25]])
         0.125
     """
-    return exact_mean(squares(some, truth_for(some, truth)))
+    return exact_mean(squares(some, truth_for(some, truth)), some.weights)
 
 
 def soft_label_ece(
@@ -231,11 +232,14 @@ def soft_label_ece(
         >>> soft_label_ece(some, [[1.0, 0.0], [0.75, 0.25]])
         0.125
     """
-    bins = scheme_named(scheme)(some.confidence, num_bins)
     share = top_shares(some, truth_for(some, truth))
-    sums = exact_sums(bins.index, some.confidence, bins.num_bins)
-    sums -= exact_sums(bins.index, share, bins.num_bins)
-    return float(np.abs(sums).sum()) / some.num_examples
+    if some.weights is not None:
+        share, some = share[some.weights > 0], some.present
+    weights = some.weights
+    bins = lay(scheme, some.confidence, num_bins, weights)
+    sums = exact_sums(bins.index, some.confidence, bins.num_bins, weights)
+    sums -= exact_sums(bins.index, share, bins.num_bins, weights)
+    return float(np.abs(sums).sum()) / some.total_weight
 
 
 def truth_for(some: Predictions, given: Array) -> Truth:

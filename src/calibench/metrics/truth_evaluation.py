@@ -16,7 +16,7 @@ from calibench.metrics.scores import exact_mean
 from calibench.metrics.truth import Terms, Truth, TruthKind
 from calibench.metrics.truth_definitions import truth_definitions
 from calibench.metrics.truth_intervals import of_soft_ece, of_truth_mean
-from calibench.predictions import Labels, Predictions
+from calibench.predictions import Labels, Predictions, unweighted
 
 _MEANS: dict[str, Callable[[Predictions, Truth], Terms]] = {
     "true_calibration_error": truth.top_sizes,
@@ -103,7 +103,7 @@ def evaluate_truth(
         level: Of the intervals.
 
     Raises:
-        DataError: The truth is of other examples or classes.
+        DataError: The truth is of other examples or classes, or there are weights.
         ParameterError: `num_bins` or `replicates` is below 1, or `level` is not
             between 0 and 1.
 
@@ -117,7 +117,7 @@ def evaluate_truth(
     if not 0 < level < 1:
         msg = f"level must be between 0 and 1, got {level}."
         raise ParameterError(msg)
-    known = truth.truth_for(some, known)
+    known = truth.truth_for(unweighted(some, "evaluate_truth"), known)
     terms = {name: of(some, known) for name, of in _MEANS.items()}
     values = {name: exact_mean(each) for name, each in terms.items()}
     values[_BINNED] = truth.soft_label_ece(some, known, num_bins=num_bins)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from calibench.binning import equal_width, exact_sums
+from calibench.binning import equal_width
 from calibench.metrics.folded import fold_bias
 from calibench.metrics.intervals import (
     FEWEST_FOR_A_MEAN,
@@ -20,6 +20,7 @@ from calibench.metrics.intervals import (
 )
 from calibench.metrics.truth import Terms, Truth, top_shares
 from calibench.predictions import Predictions
+from calibench.sums import exact_sums
 
 # A bin this many standard deviations from 0 is not held for calibrated.
 _CLEAR = 2.0

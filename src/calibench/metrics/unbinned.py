@@ -14,8 +14,14 @@ from calibench.metrics.risk_coverage_interval import (
     area_interval,
     excess_area_interval,
 )
-from calibench.metrics.saturation import quantile_interval, quantile_of, saturated
+from calibench.metrics.saturation import (
+    counted_log_odds,
+    quantile_interval,
+    quantile_of,
+    saturated,
+)
 from calibench.predictions import Predictions
+from calibench.sums import counted
 
 
 class Number(NamedTuple):
@@ -27,7 +33,11 @@ class Number(NamedTuple):
 
 
 def unbinned(some: Predictions, level: float) -> dict[str, Number]:
-    """Ranking, saturation and log-odds, by the names of `definitions`."""
+    """Ranking, saturation and log-odds, by the names of `definitions`.
+
+    Raises:
+        DataError: The weights are not whole numbers.
+    """
     return _of_ranking(some, level) | _of_log_odds(some, level)
 
 
@@ -47,10 +57,11 @@ def _of_ranking(some: Predictions, level: float) -> dict[str, Number]:
 
 
 def _of_log_odds(some: Predictions, level: float) -> dict[str, Number]:
-    count = int(saturated(some).sum())
-    share = intervals.of_share(count, some.num_examples, level)
-    found = {"saturated_share": Number(count / some.num_examples, share)}
-    values, counts = np.unique(some.log_odds, return_counts=True)
+    total = int(some.total_weight)
+    count = int(counted(saturated(some).astype(np.int64), 2, some.counts)[1])
+    share = intervals.of_share(count, total, level)
+    found = {"saturated_share": Number(count / total, share)}
+    values, counts = counted_log_odds(some)
     for name, fraction in LOG_ODDS.items():
         value = quantile_of(values, counts, fraction)
         ends = quantile_interval(values, counts, fraction, level)

@@ -8,6 +8,7 @@ from calibench.errors import DataError, FitError
 from calibench.posthoc.newton import Local, Parameters, minimize
 from calibench.posthoc.temperature import optimal_temperature
 from calibench.predictions import Labels, Matrix, Predictions
+from calibench.validation import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +21,13 @@ class AffineNLL:
         inputs: x, one row per example.
         labels: The classes.
         penalty: What the square of each parameter costs, in the shape of parameters.
+        weights: How often each example counts; None for once.
     """
 
     inputs: Matrix
     labels: Labels
     penalty: Parameters
+    weights: Weights | None = None
 
     @property
     def is_diagonal(self) -> bool:
@@ -61,9 +64,12 @@ class AffineNLL:
         return float(np.ptp(self.forward(step), axis=1).max())
 
     def _nll(self, log_probs: Matrix) -> float:
-        return float(-log_probs[np.arange(len(log_probs)), self.labels].mean())
+        of_labels = log_probs[np.arange(len(log_probs)), self.labels]
+        return float(-np.average(of_labels, weights=self.weights))
 
     def _adjoint(self, change: Matrix) -> Parameters:
+        if self.weights is not None:
+            change = change * (self.weights / self.weights.mean())[:, None]
         if self.is_diagonal:
             weights = np.einsum("ek,ek->k", change, self.inputs)[:, None]
         else:
@@ -88,7 +94,7 @@ def fit_affine(
 
     Args:
         inputs: Logits or log-probabilities of the predictions, finite.
-        predictions: With the labels.
+        predictions: With the labels, and weights above 0 if there are weights.
         penalty: As of `AffineNLL`.
         method: Whose fit this is, for errors.
 
@@ -99,7 +105,9 @@ def fit_affine(
     scale, start = _scale_and_start(predictions, method)
     columns = np.full(penalty.shape[1], scale)
     columns[-1] = 1.0
-    objective = AffineNLL(inputs * scale, predictions.labels, penalty * columns**2)
+    objective = AffineNLL(
+        inputs * scale, predictions.labels, penalty * columns**2, predictions.weights
+    )
     point = np.zeros_like(penalty)
     own = np.zeros(len(point), int) if objective.is_diagonal else np.arange(len(point))
     point[np.arange(len(point)), own] = start
@@ -134,10 +142,11 @@ def finite_logits(predictions: Predictions, method: str) -> Matrix:
 
 def _scale_and_start(predictions: Predictions, method: str) -> tuple[float, float]:
     logits = predictions.logits - predictions.logits.max(axis=1, keepdims=True)
-    of_labels = logits[np.arange(len(logits)), predictions.labels].mean()
+    weights, mean = predictions.weights, logits.mean(axis=1)
+    of_labels = logits[np.arange(len(logits)), predictions.labels]
     if not logits.any():
         return 1.0, 0.0
-    if of_labels <= logits.mean():
+    if np.average(of_labels, weights=weights) <= np.average(mean, weights=weights):
         # The best inverse temperature is 0, which is in the family too.
         return float(-1 / logits.mean()), 0.0
     try:

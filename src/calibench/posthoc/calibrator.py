@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +44,7 @@ class Calibrator(ABC):
     def apply(
         self, predictions: Predictions, *, in_sample: bool = False
     ) -> Predictions:
-        """Calibrate predictions; labels and split stay.
+        """Calibrate predictions; labels, weights and split stay.
 
         So does their kind, except that calibrators of probabilities give
         probabilities, which unlike logits can be 0.
@@ -61,11 +61,11 @@ class Calibrator(ABC):
         """
         if not in_sample:
             self._refuse_fitting_set(predictions)
-        labels, split = predictions.labels, predictions.split
-        scaled = Predictions(labels, "logits", self._calibrated(predictions), split)
+        values = self._calibrated(predictions)
+        scaled = replace(predictions, kind="logits", values=values)
         if predictions.kind == "logits" and not self.gives_probs:
             return scaled
-        return Predictions(labels, "probs", scaled.probs, split)
+        return replace(predictions, kind="probs", values=scaled.probs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, parameters and fitting set, as JSON can hold them."""

@@ -69,6 +69,7 @@ class Dirichlet(Calibrator):
         """
         penalty = odir(predictions.num_classes, off_diagonal_penalty, intercept_penalty)
         fitted_on = FittingSet.of(predictions, cls.method)
+        predictions = predictions.present
         finite_logits(predictions, cls.method)
         point = fit_affine(predictions.log_probs, predictions, penalty, cls.method)
         return cls(point[:, :-1], point[:, -1], fitted_on=fitted_on)

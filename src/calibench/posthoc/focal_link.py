@@ -1,7 +1,7 @@
 """The focal link: from what focal loss is minimized by to probabilities."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -76,9 +76,8 @@ class FocalLink(Calibrator):
         """
         require_at_least_zero(gamma, "gamma")
         fitted_on = FittingSet.of(predictions, cls.method)
-        linked = Predictions(
-            predictions.labels, "logits", focal_inverse(predictions, gamma, detached)
-        )
+        values = focal_inverse(predictions, gamma, detached)
+        linked = replace(predictions, kind="logits", values=values)
         try:
             temperature = optimal_temperature(linked)
         except FitError as error:

@@ -13,6 +13,7 @@ from calibench.posthoc.fitting_set import FittingSet
 from calibench.posthoc.one_vs_rest import log_normalized
 from calibench.posthoc.parameters import flag, freeze, matrix
 from calibench.predictions import Matrix, Predictions
+from calibench.validation import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,12 @@ class HistogramBinning(Calibrator):
             rest, Guo et al. 2017, section 4.2; the top label, Gupta and Ramdas 2022.
         """
         fitted_on = FittingSet.of(predictions, cls.method)
+        some = predictions.present
         if top_label:
-            rows = [_frequencies(predictions.confidence, predictions.correct, num_bins)]
+            binary = [(some.confidence, some.correct)]
         else:
-            rows = [
-                _frequencies(column, predictions.labels == k, num_bins)
-                for k, column in enumerate(predictions.probs.T)
-            ]
+            binary = [(p, some.labels == k) for k, p in enumerate(some.probs.T)]
+        rows = [_frequencies(*each, num_bins, some.weights) for each in binary]
         return cls(np.stack(rows), top_label, fitted_on=fitted_on)
 
     def _calibrated(self, predictions: Predictions) -> Matrix:
@@ -111,10 +111,13 @@ class HistogramBinning(Calibrator):
 
 
 def _frequencies(
-    values: Float64[np.ndarray, " examples"], came_true: np.ndarray, num_bins: int
+    values: Float64[np.ndarray, " examples"],
+    came_true: np.ndarray,
+    num_bins: int,
+    weights: Weights | None,
 ) -> Float64[np.ndarray, " bins"]:
     bins = equal_width(values, num_bins)
-    found = summarize(bins, values, came_true)
+    found = summarize(bins, values, came_true, weights)
     frequencies = (bins.edges[:-1] + bins.edges[1:]) / 2
     frequencies[np.unique(bins.index)] = found.accuracy
     return frequencies

@@ -17,6 +17,7 @@ from calibench.posthoc.fitting_set import FittingSet
 from calibench.posthoc.one_vs_rest import log_normalized
 from calibench.posthoc.parameters import vector
 from calibench.predictions import Matrix, Predictions
+from calibench.validation import Weights
 
 Knots: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -75,9 +76,10 @@ class Isotonic(Calibrator):
             Zadrozny and Elkan 2002, section 4.
         """
         fitted_on = FittingSet.of(predictions, cls.method)
+        some = predictions.present
         functions = [
-            _rising(column, predictions.labels == k)
-            for k, column in enumerate(predictions.probs.T)
+            _rising(column, some.labels == k, some.weights)
+            for k, column in enumerate(some.probs.T)
         ]
         x, y = zip(*functions, strict=True)
         return cls(x, y, fitted_on=fitted_on)
@@ -138,8 +140,12 @@ class OrderPreservingIsotonic(Calibrator):
             predicted class are broken.
         """
         fitted_on = FittingSet.of(predictions, cls.method)
-        is_label = np.arange(predictions.num_classes) == predictions.labels[:, None]
-        x, y = _rising(predictions.probs.ravel(), is_label.ravel())
+        some = predictions.present
+        is_label = np.arange(some.num_classes) == some.labels[:, None]
+        weights = some.weights
+        if weights is not None:
+            weights = np.repeat(weights, some.num_classes)
+        x, y = _rising(some.probs.ravel(), is_label.ravel(), weights)
         return cls((x,), (y,), fitted_on=fitted_on)
 
     def _calibrated(self, predictions: Predictions) -> Matrix:
@@ -148,13 +154,15 @@ class OrderPreservingIsotonic(Calibrator):
 
 
 def _rising(
-    probs: Float64[np.ndarray, " examples"], came_true: np.ndarray
+    probs: Float64[np.ndarray, " examples"],
+    came_true: np.ndarray,
+    weights: Weights | None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     # In the optional dependency; applying a fitted function needs numpy only.
     from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415
 
     fitted: Any = IsotonicRegression(y_min=0.0, y_max=1.0)
-    fitted.fit(probs, came_true.astype(np.float64))
+    fitted.fit(probs, came_true.astype(np.float64), sample_weight=weights)
     return tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist())
 
 

@@ -52,6 +52,8 @@ class Temperature(Calibrator):
         Newton's method in ln u, falling back on bisection: no learning rate, no grid,
         T above 0 by construction. At the optimum the mean NLL equals the mean entropy.
 
+        Each example counts as often as its weight says, here and in every calibrator.
+
         Raises:
             LeakageError: The predictions are of the test split.
             FitError: There is no finite optimum: every label has the largest logit, so
@@ -92,6 +94,8 @@ def optimal_temperature(predictions: Predictions) -> float:
 
 
 def _optimal_log_inverse(predictions: Predictions) -> float:
+    predictions = predictions.present
+    weights = predictions.weights
     # Shifted so that the largest logit of a row is 0, and scaled to a mean depth of 1:
     # neither moves the optimum of u times its scale.
     logits = predictions.logits - predictions.logits.max(axis=1, keepdims=True)
@@ -100,11 +104,13 @@ def _optimal_log_inverse(predictions: Predictions) -> float:
     finite = np.where(np.isfinite(logits), logits, 0.0)
     scale = float(-finite.mean())
     low, high = -_LOG_RANGE, _LOG_RANGE
-    scaled, target = finite / scale, float(-depth.mean() / scale)
+    scaled, target = finite / scale, float(-np.average(depth, weights=weights) / scale)
     support = logits > -np.inf
     position = 0.0
     for _ in range(_STEPS):
-        slope, curvature = _derivatives(scaled, support, math.exp(position), target)
+        mean, variance = _moments(scaled, support, math.exp(position))
+        slope = float(np.average(mean, weights=weights)) - target
+        curvature = math.exp(position) * float(np.average(variance, weights=weights))
         low, high = (position, high) if slope < 0 else (low, position)
         step = -slope / curvature if curvature > 0 else math.inf
         if abs(step) < _TOLERANCE or high - low < _TOLERANCE:
@@ -115,18 +121,20 @@ def _optimal_log_inverse(predictions: Predictions) -> float:
     return position - math.log(scale)
 
 
-def _derivatives(
+def _moments(
     logits: Float64[np.ndarray, "examples classes"],
     support: np.ndarray,
     inverse: float,
-    target: float,
-) -> tuple[float, float]:
-    """The slope of the NLL in u, and the derivative of that slope in ln u."""
-    weights = np.where(support, np.exp(inverse * logits), 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    mean = (weights * logits).sum(axis=1)
-    variance = (weights * logits**2).sum(axis=1) - mean**2
-    return float(mean.mean()) - target, inverse * float(variance.mean())
+) -> tuple[Float64[np.ndarray, " examples"], Float64[np.ndarray, " examples"]]:
+    """Mean and variance of the logits under the softmax, for each example.
+
+    Their means are the slope of the NLL in u, up to the target, and the derivative of
+    the slope in ln u, up to u.
+    """
+    probs = np.where(support, np.exp(inverse * logits), 0.0)
+    probs /= probs.sum(axis=1, keepdims=True)
+    mean = (probs * logits).sum(axis=1)
+    return mean, (probs * logits**2).sum(axis=1) - mean**2
 
 
 def _refuse_without_optimum(
@@ -151,7 +159,9 @@ def _refuse_without_optimum(
         )
         raise FitError(msg)
     flat = np.where(np.isfinite(logits), logits, np.nan)
-    if np.nanmean(flat, axis=1).mean() >= -depth.mean():
+    weights = predictions.weights
+    uniform = np.average(np.nanmean(flat, axis=1), weights=weights)
+    if uniform >= -np.average(depth, weights=weights):
         msg = (
             f"temperature has no finite optimum {about}: labels have no higher logits "
             "than other classes on average, so the NLL falls all the way to T = "

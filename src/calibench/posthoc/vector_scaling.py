@@ -61,6 +61,7 @@ class VectorScaling(Calibrator):
         """
         require_at_least_zero(intercept_penalty, "intercept_penalty")
         fitted_on = FittingSet.of(predictions, cls.method)
+        predictions = predictions.present
         logits = finite_logits(predictions, cls.method)
         penalty = np.zeros((predictions.num_classes, 2))
         penalty[:, 1] = intercept_penalty / predictions.num_classes

@@ -22,13 +22,14 @@ from calibench.metrics.classwise import classwise_ece
 from calibench.metrics.definitions import RANKS, Definition, definitions
 from calibench.metrics.scores import brier, nll
 from calibench.metrics.smooth import smooth_ece
-from calibench.predictions import Predictions
+from calibench.predictions import Predictions, unweighted
 
 
 def _of_class_1(
     functional: Functional, binning: Binning = equal_width
 ) -> Callable[[Predictions, int], float]:
     def number(some: Predictions, num_bins: int) -> float:
+        unweighted(some, "the error of class 1")
         values = np.ascontiguousarray(some.probs[:, 1])
         stats = summarize(binning(values, num_bins), values, some.labels == 1)
         return float(functional(stats))
@@ -46,6 +47,7 @@ def _top_debiased(some: Predictions, num_bins: int) -> float:
 
 
 def _classwise_debiased(some: Predictions, num_bins: int) -> float:
+    unweighted(some, "the class-wise debiased error")
     squares = []
     for k in range(some.num_classes):
         values = np.ascontiguousarray(some.probs[:, k])

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 
 from calibench.errors import DataError
 from calibench.metrics.definitions import Definition
-from calibench.predictions import Predictions
+from calibench.predictions import Predictions, unweighted
 
 Dtype: TypeAlias = Literal["float32", "float64"]
 
@@ -33,7 +33,12 @@ class Handed:
 
     @classmethod
     def of(cls, some: Predictions, dtype: Dtype = "float64") -> "Handed":
-        """Probabilities of predictions, rounded to a dtype."""
+        """Probabilities of predictions, rounded to a dtype.
+
+        Raises:
+            DataError: They have weights.
+        """
+        some = unweighted(some, "a number of another library")
         return cls(some.probs.astype(dtype, copy=False), some.labels)
 
     @cached_property
