@@ -5,31 +5,33 @@ with s chosen for a mean confidence, which for a calibrated model is its accurac
 Whether each example is right is redrawn from its confidence, as `metrics.noise_floor`
 does.
 
-    python benchmarks/noise_floor_tables.py [--draws 40000000]
+    python benchmarks/noise_floor_tables.py [TABLE ...] [--draws 40000000]
 
 Prints the tables of docs/noise-floor.md, in percent (of a squared error: in hundredths
 of a percent): mean / 95th percentile. With the default number of Bernoulli draws a cell
-it takes about 6 CPU minutes.
+all take about 5 CPU minutes.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from calibench.binning import equal_width, scheme_named
 from calibench.metrics import calibration_error, redraw
+from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.sweep import redrawn_sweep
 
 NUM_CLASSES = 10
 ACCURACIES = (0.99, 0.945, 0.86, 0.75, 0.62)
+OTHER_SIZES = (500, 1000, 2000, 5000, 10_000)
 SIZES = (500, 1000, 2000, 5000, 10_000, 50_000, 1_000_000)
 NUM_BINS = (10, 15, 20, 50, 100)
 SCHEMES = ("equal_width", "equal_mass")
 _PILOT = 200_000
 _FEWEST_REPLICATES, _MOST_REPLICATES = 200, 4000
-_LARGEST_OF_ALL_CLASSES = 10_000
 
 Floor = tuple[float, float]
 Scores = Callable[[np.ndarray, int], np.ndarray]
@@ -96,7 +98,7 @@ def floor(
     return pooled(scores, num_examples, draws)
 
 
-def classwise_floor(accuracy: float, num_examples: int, draws: int) -> Floor:
+def classwise_floor(accuracy: float, num_examples: int, *, draws: int) -> Floor:
     """The floor of `classwise_ece`: labels are redrawn from the probabilities."""
 
     def scores(replicates: int, seed: int) -> np.ndarray:
@@ -106,14 +108,43 @@ def classwise_floor(accuracy: float, num_examples: int, draws: int) -> Floor:
     return pooled(scores, num_examples, draws // 10)
 
 
-def smooth_floor(accuracy: float, num_examples: int, draws: int) -> Floor:
-    """The floor of `smooth_ece`."""
+def unbinned_floor(
+    redrawn: Callable[[np.ndarray, int, int], np.ndarray],
+    accuracy: float,
+    num_examples: int,
+    *,
+    draws: int,
+) -> Floor:
+    """The floor of a number that chooses its own bins, or has none."""
 
     def scores(replicates: int, seed: int) -> np.ndarray:
         confidence = confidence_of(scale_for(accuracy), num_examples, seed)
-        return redraw.redrawn_smooth(confidence, replicates, seed)
+        return redrawn(confidence, replicates, seed)
 
     return pooled(scores, num_examples, draws // 10)
+
+
+OTHERS: dict[str, Callable[..., Floor]] = {
+    "`overconfidence`, `underconfidence`": partial(
+        floor, functional=calibration_error.mean_excess
+    ),
+    "`debiased_l1`": partial(floor, functional=size_less_bias),
+    "`debiased_l2`, in 0.0001": partial(
+        floor, functional=calibration_error.pair_products
+    ),
+    "`rms_calibration_error`": partial(
+        floor, functional=calibration_error.root_mean_square
+    ),
+    "`max_calibration_error`": partial(
+        floor, functional=calibration_error.largest_size
+    ),
+    "the same, equal mass": partial(
+        floor, functional=calibration_error.largest_size, scheme="equal_mass"
+    ),
+    "`ece_sweep`": partial(unbinned_floor, redrawn_sweep),
+    "`smooth_ece`": partial(unbinned_floor, redraw.redrawn_smooth),
+    "`classwise_ece`": classwise_floor,
+}
 
 
 def rule(accuracy: float, num_examples: int, num_bins: int) -> Floor:
@@ -178,22 +209,11 @@ def by_bins(num_examples: int, draws: int) -> Iterable[list[str]]:
 
 
 def of_others(accuracy: float, draws: int) -> Iterable[list[str]]:
-    """Floors of the other numbers, a row for each number of examples."""
-    functionals = (
-        (calibration_error.mean_excess, 0.01),
-        (calibration_error.root_mean_square, 0.01),
-        (calibration_error.largest_size, 0.01),
-        (calibration_error.pair_products, 0.0001),
-    )
-    for size in SIZES[:-1]:
-        cells = [
-            cell(floor(accuracy, size, functional=each, draws=draws), unit)
-            for each, unit in functionals
-        ]
-        small = size <= _LARGEST_OF_ALL_CLASSES
-        cells.append(cell(classwise_floor(accuracy, size, draws)) if small else "")
-        cells.append(cell(smooth_floor(accuracy, size, draws)) if small else "")
-        yield [f"{size:,}", *cells]
+    """Floors of the other numbers, a row for each."""
+    for name, found in OTHERS.items():
+        unit = 0.0001 if "0.0001" in name else 0.01
+        cells = [cell(found(accuracy, n, draws=draws), unit) for n in OTHER_SIZES]
+        yield [name, *cells]
 
 
 def of_rule(draws: int) -> Iterable[list[str]]:
@@ -210,28 +230,30 @@ def of_rule(draws: int) -> Iterable[list[str]]:
             yield row
 
 
-def main() -> None:
-    """Print all tables."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--draws", type=int, default=40_000_000)
-    draws = parser.parse_args().draws
+def tables(draws: int) -> dict[str, tuple[list[str], Iterable[list[str]]]]:
+    """The head and the rows of every table, by its name."""
     accuracies = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES]
-    write_table(
-        "The confidences",
-        ["accuracy", "s", "5, 25, 50 % of them are below", "mean c (1 - c)"],
-        shapes(),
-    )
-    for scheme in SCHEMES:
-        head = ["n", *accuracies]
-        write_table(f"ECE, 15 bins, {scheme}", head, by_size(scheme, draws))
-    head = ["scheme", "bins", *accuracies]
-    write_table("ECE at n = 10,000", head, by_bins(10_000, draws))
-    others = ["overconfidence", "rms_calibration_error", "max_calibration_error"]
-    others += ["debiased_l2", "classwise_ece", "smooth_ece"]
-    head = ["n", *(f"`{name}`" for name in others)]
-    write_table("Other numbers, 86 %, 15 bins", head, of_others(0.86, draws))
-    head = ["scheme", "n", "bins", *accuracies]
-    write_table("Floor over rule of thumb", head, of_rule(draws))
+    below = "5, 25, 50 % of them are below"
+    sizes = [f"n = {size:,}" for size in OTHER_SIZES]
+    return {
+        "confidences": (["accuracy", "s", below, "mean c (1 - c)"], shapes()),
+        "equal_width": (["n", *accuracies], by_size("equal_width", draws)),
+        "equal_mass": (["n", *accuracies], by_size("equal_mass", draws)),
+        "bins": (["scheme", "bins", *accuracies], by_bins(10_000, draws)),
+        "others": (["86 %, 15 bins", *sizes], of_others(0.86, draws)),
+        "rule": (["scheme", "n", "bins", *accuracies], of_rule(draws)),
+    }
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="TABLE", choices=[*tables(1), []])
+    parser.add_argument("--draws", type=int, default=40_000_000)
+    options = parser.parse_args()
+    every = tables(options.draws)
+    for name in options.names or every:
+        write_table(name, *every[name])
 
 
 if __name__ == "__main__":
