@@ -242,6 +242,37 @@ def error_rate(probs, labels):
     return Fraction(sum(1 - outcome for _, outcome in pairs), len(pairs))
 
 
+def aurc(probs, labels):
+    """Mean over k of the share expected wrong among the k most confident.
+
+    Equals are in random order: j of a group hold j times its share of wrong ones.
+    """
+    pairs = pairs_of(probs, labels)
+    total, before, errors = Fraction(0), 0, Fraction(0)
+    for level in sorted({value for value, _ in pairs}, reverse=True):
+        wrong = [1 - outcome for value, outcome in pairs if value == level]
+        share = Fraction(sum(wrong), len(wrong))
+        for j in range(1, len(wrong) + 1):
+            total += (errors + j * share) / (before + j)
+        before, errors = before + len(wrong), errors + sum(wrong)
+    return total / len(pairs)
+
+
+def excess_aurc(probs, labels):
+    """Beyond the area of a ranking with every right answer first."""
+    pairs = pairs_of(probs, labels)
+    right = sum(outcome for _, outcome in pairs)
+    least = sum(Fraction(k - right, k) for k in range(right + 1, len(pairs) + 1))
+    return aurc(probs, labels) - least / len(pairs)
+
+
+def saturated_share(probs, labels):
+    """Those nearer to 1 than to the float32 below it, the tie included."""
+    pairs = pairs_of(probs, labels)
+    top = 1 - Fraction(1, 2**25)
+    return Fraction(sum(value >= top for value, _ in pairs), len(pairs))
+
+
 def true_calibration_error(probs, posterior):
     total = Fraction(0)
     for row, truth in zip(probs, posterior, strict=True):
