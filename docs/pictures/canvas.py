@@ -28,6 +28,8 @@ SETTINGS = FILE_SETTINGS | {
     "figure.constrained_layout.wspace": 0.06,
 }
 NUM_CLASSES = 10
+# Of a triangle for three classes.
+CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])
 
 Model = Callable[[np.ndarray], np.ndarray]
 

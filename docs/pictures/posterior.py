@@ -6,10 +6,7 @@ from matplotlib.figure import Figure
 from calibench import metrics
 from calibench.lab.report.style import INK, MUTED
 from calibench.predictions import Predictions
-from canvas import OTHER, OVER, UNDER, note, panels, sample, sharper
-
-# Corners of a triangle for three classes.
-_CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])
+from canvas import CORNERS, OTHER, OVER, UNDER, note, panels, sample, sharper
 
 
 def true_canonical_l1() -> Figure:
@@ -20,8 +17,8 @@ def true_canonical_l1() -> Figure:
     truth = Predictions.from_logits(logits, labels).probs
     some = Predictions.from_logits(2.2 * logits, labels)
     figure, (left, right) = panels(2, 3.0)
-    left.fill(*_CORNERS.T, facecolor="none", edgecolor=MUTED)
-    start, end = (rows[:70] @ _CORNERS for rows in (truth, some.probs))
+    left.fill(*CORNERS.T, facecolor="none", edgecolor=MUTED)
+    start, end = (rows[:70] @ CORNERS for rows in (truth, some.probs))
     left.plot(
         *np.stack([start, end], axis=1).transpose(2, 1, 0),
         color=OVER,

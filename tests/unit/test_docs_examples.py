@@ -1,6 +1,7 @@
 """The examples of the pages run, and give what the pages say."""
 
 import doctest
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,10 @@ def test_duckdb_opens_a_store_as_the_page_says(tmp_path, monkeypatch):
     assert names["logits"]["label"].tolist() == [0, 1, 1]
     assert names["ece"] == [("some-run", 1, 0.5, 0.25)]
     assert names["classes"] == [("selection", 0, 1, 0.0), ("test", 1, 2, 1.5)]
+
+
+def test_the_methods_paragraph_names_this_version():
+    assert f"calibench {version('calibench')} " in text("which-number.md")
 
 
 def test_the_example_of_the_guide_runs_as_printed():
