@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from calibench.errors import DataError
+from calibench.errors import DataError, RowError
 from calibench.lab.data.prediction_fragments import (
     Fragment,
     chunks_of,
@@ -68,9 +68,14 @@ def states_in(raw: RawChunk) -> Iterator[tuple[str, MetricState]]:
     Raises:
         DataError: A row is not valid.
     """
-    some = checked(raw)
-    for name, part in parts_of(some, raw.groups):
-        yield name, MetricState.of(part)
+    if raw.groups is not None:
+        for name, part in parts_of(checked(raw), raw.groups):
+            yield name, MetricState.of(part)
+        return
+    try:
+        yield "", MetricState.of_arrays(raw.values, raw.labels, kind=raw.kind)
+    except RowError as error:
+        raise error.moved(raw.start) from error
 
 
 def parts_of(

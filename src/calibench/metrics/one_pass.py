@@ -9,7 +9,7 @@ from typing import TypeVar, cast, get_args
 
 import numpy as np
 
-from calibench.errors import ParameterError
+from calibench.errors import DataError, ParameterError
 from calibench.metrics.block_sums import BlockSums
 from calibench.metrics.stream_top import TopLabelState
 from calibench.predictions import Kind, Predictions
@@ -17,6 +17,9 @@ from calibench.validation import Array, member
 
 State = TypeVar("State", bound=TopLabelState)
 
+# Numbers at a time in numpy: few enough that what is derived from them stays in the
+# cache.
+_BLOCK = 2**17
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -64,7 +67,18 @@ def _add(values: np.ndarray, labels: np.ndarray, sums: BlockSums, span: range) -
 
 def _plain(scope: type[State], values: Array, labels: Array, kind: Kind) -> State:
     make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
-    return scope.of(make(values, labels))
+    if not _is_plain(values, labels):
+        return scope.of(make(values, labels))
+    try:
+        state = scope.empty(values.shape[1])
+        step = max(_BLOCK // values.shape[1], 1)
+        for start in range(0, len(values), step):
+            rows = slice(start, start + step)
+            state = state.update(make(values[rows], labels[rows]))
+    except DataError:
+        # All rows at once, to count those that are wrong.
+        return scope.of(make(values, labels))
+    return state
 
 
 def _is_plain(values: Array, labels: Array) -> bool:

@@ -10,8 +10,8 @@ from calibench.errors import DataError
 from calibench.validation import member
 
 KINDS = ("logits", "probs")
-# Numbers read at a time: few enough that what is derived from them stays in the cache.
-CHUNK = 2**17
+# Numbers read at a time: many beside the cells of a state, few beside the memory.
+CHUNK = 2**20
 _COLUMN_PREFIX = {"logits": "logit_", "probs": "prob_"}
 _HOW_TO_NAME = (
     "Name the predictions logits or probs (one column per class: logit_0, logit_1, "
