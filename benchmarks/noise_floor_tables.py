@@ -216,6 +216,31 @@ def of_others(accuracy: float, draws: int) -> Iterable[list[str]]:
         yield [name, *cells]
 
 
+# Other confidences of the accuracies above: name, accuracy, how to draw them.
+SHAPES: dict[str, tuple[float, Callable[[np.random.Generator, int], np.ndarray]]] = {
+    "Beta(10, 6.13)": (0.62, lambda rng, n: rng.beta(10, 6.13, n)),
+    "Beta(20, 12.26)": (0.62, lambda rng, n: rng.beta(20, 12.26, n)),
+    "1/2 + 1/2 Beta(8, 1)": (0.945, lambda rng, n: 0.5 + 0.5 * rng.beta(8, 1, n)),
+}
+
+
+def of_shapes(num_examples: int, draws: int) -> Iterable[list[str]]:
+    """Floors of ECE with 15 bins of equal width, for other confidences."""
+    for name, (accuracy, drawn) in SHAPES.items():
+
+        def scores(
+            replicates: int,
+            seed: int,
+            drawn: Callable[[np.random.Generator, int], np.ndarray] = drawn,
+        ) -> np.ndarray:
+            confidence = drawn(np.random.default_rng(seed), num_examples)
+            bins = equal_width(confidence, 15)
+            redrawn = redraw.redrawn_bins(bins, confidence, replicates, seed)
+            return calibration_error.mean_size(redrawn)
+
+        yield [name, f"{100 * accuracy:g} %", cell(pooled(scores, num_examples, draws))]
+
+
 def of_rule(draws: int) -> Iterable[list[str]]:
     """The floor over the rule of thumb, mean and 95th percentile."""
     for scheme in SCHEMES:
@@ -241,6 +266,7 @@ def tables(draws: int) -> dict[str, tuple[list[str], Iterable[list[str]]]]:
         "equal_mass": (["n", *accuracies], by_size("equal_mass", draws)),
         "bins": (["scheme", "bins", *accuracies], by_bins(10_000, draws)),
         "others": (["86 %, 15 bins", *sizes], of_others(0.86, draws)),
+        "shapes": (["confidences", "accuracy", "floor"], of_shapes(10_000, draws)),
         "rule": (["scheme", "n", "bins", *accuracies], of_rule(draws)),
     }
 
