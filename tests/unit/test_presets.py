@@ -194,6 +194,9 @@ def test_probability_0_costs_what_clipping_leaves():
     assert PRESETS["sklearn_log_loss"](some) == pytest.approx(52 * np.log(2))
     found = PRESETS["sklearn_log_loss"](some, dtype="float32")
     assert found == pytest.approx(23 * np.log(2))
+    # And 1 costs what is left to it: -ln(1 - 2^-23).
+    sure = PRESETS["sklearn_log_loss"](top([1.0], [True]), dtype="float32")
+    assert sure == pytest.approx(2**-23, rel=1e-6)
 
 
 def test_an_unknown_strategy_is_refused():
