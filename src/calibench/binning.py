@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float64, Int, Int64
 
 from calibench.errors import ParameterError
 from calibench.sums import counted, exact_sums
-from calibench.validation import Weights, member
+from calibench.validation import member
+from calibench.weights import Weights
 
 Confidence: TypeAlias = Float64[np.ndarray, " examples"]
 Correct: TypeAlias = Bool[np.ndarray, " examples"]

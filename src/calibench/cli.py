@@ -10,6 +10,7 @@ import typer
 from calibench.calibrate_cli import calibrate_app
 from calibench.data_cli import DataDir, data_app, data_dir
 from calibench.errors import CalibenchError, system_refusal
+from calibench.evaluate_cli import definitions, evaluate
 from calibench.printing import AsJson, print_content, print_rows
 
 # Heavy imports wait inside the commands that need them, so that --help is quick.
@@ -172,70 +173,8 @@ def verify(
     raise typer.Exit(5 if any(check.problems for check in done) else 0)
 
 
-@app.command()
-def evaluate(
-    files: Annotated[
-        list[str], typer.Argument(help="Files, folders and globs of predictions.")
-    ],
-    *,
-    kind: Annotated[
-        str | None, typer.Option(help="logits or probs, where a file does not say.")
-    ] = None,
-    bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
-    by: Annotated[str | None, typer.Option(help="Column that names groups.")] = None,
-    against: Annotated[str | None, typer.Option(help="Others to compare with.")] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="The posterior of the examples, or counts.")
-    ] = None,
-    truth_kind: Annotated[
-        str | None, typer.Option(help="posterior or counts, where no name says so.")
-    ] = None,
-    on: Annotated[str, typer.Option(help="Where to run: local or ray.")] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; with --on ray, cores.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster that runs.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the calibration of the predictions in files, or compare it."""
-    from calibench.lab.engines import Engine
-    from calibench.lab.evaluation import Request, evaluate_as_asked
-    from calibench.lab.file_states import Pass
-    from calibench.lab.pass_display import show_pass
-
-    engine = Engine(on, workers, ray_address)
-    request = Request(
-        kind=kind,
-        num_bins=bins,
-        by=by,
-        against=against,
-        truth=truth,
-        truth_kind=truth_kind,
-    )
-    with show_pass() as watch:
-        found = evaluate_as_asked(files, request, Pass(engine, watch))
-    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
-
-
-@app.command()
-def definitions(
-    files: Annotated[
-        list[str], typer.Argument(help="Files, folders and globs of predictions.")
-    ],
-    kind: Annotated[
-        str | None, typer.Option(help="logits or probs, where a file does not say.")
-    ] = None,
-    bins: Annotated[int, typer.Option(help="Bins to ask each library for.")] = 15,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Say what other libraries compute on the same predictions, and why it differs."""
-    from calibench.lab.definitions import define_files
-
-    found = define_files(files, kind=kind, num_bins=bins)
-    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+app.command()(evaluate)
+app.command()(definitions)
 
 
 @app.command()

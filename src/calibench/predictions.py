@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from calibench import validation
 from calibench.errors import DataError
-from calibench.validation import Array, Split, Weights
+from calibench.validation import Array, Split
+from calibench.weights import Weights, weight_vector
 
 Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
 Vector: TypeAlias = Float64[np.ndarray, " examples"]
@@ -84,7 +85,7 @@ class Predictions:
         """
         values = validation.logit_matrix(logits)
         checked = validation.label_vector(labels, *values.shape)
-        counted = validation.weight_vector(weights, len(values))
+        counted = weight_vector(weights, len(values))
         return cls(checked, "logits", values, validation.split_name(split), counted)
 
     @classmethod
@@ -116,7 +117,7 @@ class Predictions:
         values = validation.prob_matrix(probs)
         checked = validation.label_vector(labels, *values.shape)
         validation.refuse_one_class(probs, checked)
-        counted = validation.weight_vector(weights, len(values))
+        counted = weight_vector(weights, len(values))
         return cls(checked, "probs", values, validation.split_name(split), counted)
 
     @property

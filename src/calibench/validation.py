@@ -13,14 +13,8 @@ from calibench.errors import DataError, ParameterError, RowError
 Array: TypeAlias = Any
 Split: TypeAlias = Literal["train", "selection", "calibration", "test"]
 Matrix: TypeAlias = Float64[np.ndarray, "examples classes"]
-# Whole numbers, which say how many examples there are, or else any numbers.
-Weights: TypeAlias = Int64[np.ndarray, " examples"] | Float64[np.ndarray, " examples"]
-
 # Sums of so many stay exact, and a generator of random counts takes them.
 _MOST_COUNTS = 2**31
-# Sums over as many examples of numbers of 30 bits have room in 63.
-MOST_COUNTED = 2**33
-_WEIGHT_SUMS = (1e-100, 1e100)
 _HALF_PRECISION = {"float16", "bfloat16"}
 _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
@@ -32,12 +26,12 @@ def logit_matrix(logits: Array) -> Matrix:
         DataError: Wrong shape or dtype, no examples, one class, NaN or infinity.
     """
     values, _ = _real_numbers(logits, "logits")
-    _refuse_rows(
+    refuse_rows(
         "logits", values, ~np.isfinite(values), "is not finite", "Drop or repair it."
     )
     if values.shape[1] == 1:
         values = np.hstack([np.zeros_like(values), values])
-    return _read_only(values)
+    return read_only(values)
 
 
 def prob_matrix(probs: Array, name: str = "probs") -> Matrix:
@@ -55,13 +49,13 @@ def prob_matrix(probs: Array, name: str = "probs") -> Matrix:
     # NaN fails both comparisons, so one test refuses it together with the infinities.
     outside = ~((values >= 0) & (values <= ceiling))
     remedy = "Probabilities lie in [0, 1]; declare the kind as logits if these are."
-    _refuse_rows(name, values, outside, "is not a probability", remedy)
+    refuse_rows(name, values, outside, "is not a probability", remedy)
     if values.max() > 1:
         values = np.minimum(values, 1.0)
     if values.shape[1] == 1:
-        return _read_only(np.hstack([1 - values, values]))
+        return read_only(np.hstack([1 - values, values]))
     _check_sums(values, dtype, name)
-    return _read_only(values)
+    return read_only(values)
 
 
 def largest_probability(dtype: str, num_classes: int) -> float:
@@ -89,11 +83,11 @@ def count_matrix(counts: Array) -> Matrix:
         raise DataError(msg)
     whole = (values >= 0) & (values <= _MOST_COUNTS) & (values == np.floor(values))
     remedy = "Counts are whole numbers; declare shares as a posterior."
-    _refuse_rows("counts", values, ~whole, "is no count", remedy)
+    refuse_rows("counts", values, ~whole, "is no count", remedy)
     totals = values.sum(axis=1, keepdims=True)
     remedy = "At least two are needed. Drop such examples, from the predictions too."
-    _refuse_rows("counts", totals, totals < 2, "is the sum of a row", remedy)
-    return _read_only(values)
+    refuse_rows("counts", totals, totals < 2, "is the sum of a row", remedy)
+    return read_only(values)
 
 
 def label_vector(
@@ -104,7 +98,7 @@ def label_vector(
     Raises:
         DataError: Not one whole number in 0..num_classes - 1 per row.
     """
-    given, _ = _as_numpy(labels, "labels")
+    given, _ = as_numpy(labels, "labels")
     if given.ndim != 1:
         msg = (
             f"labels must be one class id per example, got shape {given.shape}. "
@@ -121,49 +115,10 @@ def label_vector(
     remedy = (
         f"Labels are whole numbers in 0..{num_classes - 1} for {num_classes} classes."
     )
-    _refuse_rows("labels", given[:, None], ~valid[:, None], "is no class id", remedy)
+    refuse_rows("labels", given[:, None], ~valid[:, None], "is no class id", remedy)
     if given.dtype == np.int64:
-        return _read_only(given)
-    return _read_only(given.astype(np.int64))
-
-
-def weight_vector(weights: Array, num_examples: int) -> Weights | None:
-    """Check the weights of examples, which are read as how often each is there.
-
-    Whole numbers come back as int64: sums of them are exact, and they say how many
-    examples there are. They do not if they reach 2^33 in all; like fractions those come
-    back as float64. Weights that are all 1 say nothing and come back as None.
-
-    Raises:
-        DataError: Not one finite number that is at least 0 per row, or all are 0.
-    """
-    if weights is None:
-        return None
-    given, _ = _as_numpy(weights, "weights")
-    if given.shape != (num_examples,):
-        msg = (
-            f"weights must be one number for each of the {num_examples:,} examples, "
-            f"got shape {given.shape}."
-        )
-        raise DataError(msg)
-    wrong = ~(np.isfinite(given) & (given >= 0))
-    remedy = "A weight says how often an example is there: finite and at least 0."
-    _refuse_rows("weights", given[:, None], wrong[:, None], "is no weight", remedy)
-    # One layout and dtype, whatever came; the largest float sums to infinity.
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(given, dtype=np.float64)
-        total = float(values.sum())
-    if total == 0:
-        msg = "weights are all 0, so that no example is there. Give one at least."
-        raise DataError(msg)
-    if (values == 1).all():
-        return None
-    if total < MOST_COUNTED and (values == np.floor(values)).all():
-        return _read_only(values.astype(np.int64))
-    if not _WEIGHT_SUMS[0] <= total <= _WEIGHT_SUMS[1]:
-        msg = f"weights sum to {total:.3g}: scale them to a mean of about 1."
-        raise DataError(msg)
-    return _read_only(values)
+        return read_only(given)
+    return read_only(given.astype(np.int64))
 
 
 def refuse_one_class(probs: Array, labels: Int64[np.ndarray, " examples"]) -> None:
@@ -172,7 +127,7 @@ def refuse_one_class(probs: Array, labels: Int64[np.ndarray, " examples"]) -> No
     Raises:
         DataError: One column in which every entry is 1, and every label is 0.
     """
-    given, _ = _as_numpy(probs, "probs")
+    given, _ = as_numpy(probs, "probs")
     if given.ndim == 2 and given.shape[1] == 1 and np.all(given == 1):
         if labels.any():
             return
@@ -209,7 +164,7 @@ def member(name: str, menu: tuple[str, ...], what: str) -> str:
 
 
 def _real_numbers(given: Array, name: str) -> tuple[Matrix, str]:
-    array, dtype = _as_numpy(given, name)
+    array, dtype = as_numpy(given, name)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -227,13 +182,18 @@ def _real_numbers(given: Array, name: str) -> tuple[Matrix, str]:
         return np.ascontiguousarray(array, dtype=np.float64), dtype
 
 
-def _as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
+def as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
+    """Return real numbers as an array, and the name of the dtype that was given.
+
+    Raises:
+        DataError: They are no real numbers, or masked.
+    """
     if hasattr(given, "detach"):
         given = given.detach().cpu()
         dtype = str(given.dtype).removeprefix("torch.")
         # Numpy has no bfloat16; every one of its values is a float32.
         given = (given.float() if dtype == "bfloat16" else given).numpy()
-        return (given, dtype) if dtype == "bfloat16" else _as_numpy(given, name)
+        return (given, dtype) if dtype == "bfloat16" else as_numpy(given, name)
     if np.ma.is_masked(given):
         msg = f"{name} has masked entries. Drop those rows before."
         raise DataError(msg)
@@ -253,7 +213,7 @@ def _as_numpy(given: Array, name: str) -> tuple[np.ndarray, str]:
 def _check_sums(values: Matrix, dtype: str, name: str) -> None:
     sums = values.sum(axis=1)
     tolerance = sum_tolerance(dtype, values.shape[1])
-    _refuse_rows(
+    refuse_rows(
         name,
         sums[:, None],
         (np.abs(sums - 1) > tolerance)[:, None],
@@ -262,13 +222,18 @@ def _check_sums(values: Matrix, dtype: str, name: str) -> None:
     )
 
 
-def _refuse_rows(
+def refuse_rows(
     name: str,
     values: np.ndarray,
     bad: Bool[np.ndarray, "examples columns"],
     complaint: str,
     remedy: str,
 ) -> None:
+    """Refuse bad rows, naming the first of them and how many there are.
+
+    Raises:
+        RowError: There is one.
+    """
     if not bad.any():
         return
     rows = np.any(bad, axis=1, keepdims=False)
@@ -284,7 +249,8 @@ def _refuse_rows(
     raise RowError(before, row, after)
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view that cannot be written to."""
     view: np.ndarray = array.view()
     view.flags.writeable = False
     return view

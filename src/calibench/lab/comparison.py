@@ -51,6 +51,7 @@ def compare_files(
     *,
     kind: str | None = None,
     num_bins: int = 15,
+    weights: str | None = None,
 ) -> FileComparison:
     """Compare the predictions of files with others on the same examples, in memory.
 
@@ -59,6 +60,7 @@ def compare_files(
         against: A file, folder or glob: the second, its examples in the same order.
         kind: "logits" or "probs", where a file holds both.
         num_bins: How many bins for the binned metrics.
+        weights: A column that says how often each example is there, in both sets.
 
     Raises:
         DataError: The contents are no predictions, or not of the same examples.
@@ -66,7 +68,7 @@ def compare_files(
         ResourceError: A file may not be read.
     """
     first, second = (
-        joined(list(stream_predictions(given, kind=kind)))
+        joined(list(stream_predictions(given, kind=kind, weights=weights)))
         for given in (files, [against])
     )
     return FileComparison(

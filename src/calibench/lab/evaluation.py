@@ -71,6 +71,7 @@ class Request:
         kind: "logits" or "probs", where a file holds both.
         num_bins: How many bins for the binned metrics.
         by: A column that names the group of each example.
+        weights: A column that says how often each example is there.
         against: Files of other predictions to compare with.
         truth: A file of the posterior, or of counts of judges, of the same examples.
         truth_kind: "posterior" or "counts", where that file does not say.
@@ -79,6 +80,7 @@ class Request:
     kind: str | None = None
     num_bins: int = 15
     by: str | None = None
+    weights: str | None = None
     against: Path | str | None = None
     truth: Path | str | None = None
     truth_kind: str | None = None
@@ -93,6 +95,7 @@ class Request:
             ("by", "against"): "Compare the files of one group.",
             ("by", "truth"): "Give the files of one group, and their truth.",
             ("against", "truth"): "Measure each against the truth for itself.",
+            ("weights", "truth"): "Repeat the rows, of both.",
         }
         for (one, other), remedy in remedies.items():
             if getattr(self, one) is not None and getattr(self, other) is not None:
@@ -114,6 +117,7 @@ def evaluate_as_asked(
         ParameterError: Likewise.
         ResourceError: Likewise.
     """
+    wanted = Wanted(request.kind, request.by, request.weights)
     kind, num_bins = request.kind, request.num_bins
     if request.against is not None:
         if how is not None and not how.engine.shares_memory:
@@ -121,11 +125,17 @@ def evaluate_as_asked(
                 "--on ray and --against do not go together: a comparison is in memory."
             )
             raise ParameterError(msg)
-        return compare_files(files, request.against, kind=kind, num_bins=num_bins)
+        return compare_files(
+            files,
+            request.against,
+            kind=kind,
+            num_bins=num_bins,
+            weights=request.weights,
+        )
     known = None
     if request.truth is not None:
         known = read_truth(request.truth, kind=request.truth_kind)
-    found = evaluate_files(files, kind=kind, num_bins=num_bins, by=request.by, how=how)
+    found = _evaluated(files_among(files), wanted, num_bins, how or Pass())
     if known is None:
         return found
     return with_truth(found, files, known, kind=kind, num_bins=num_bins)
@@ -137,6 +147,7 @@ def evaluate_files(
     kind: str | None = None,
     num_bins: int = 15,
     by: str | None = None,
+    weights: str | None = None,
     how: Pass | None = None,
 ) -> FileEvaluation:
     """Measure the calibration of the predictions of files, folders, globs and URLs.
@@ -149,6 +160,8 @@ def evaluate_files(
         kind: "logits" or "probs", where a file holds both.
         num_bins: How many bins for the binned metrics.
         by: A column that names the group of each example.
+        weights: A column that says how often each example is there. Numbers that are
+            not whole are for what is held in memory.
         how: Where a pass runs, and who watches it. It does not change the outcome.
 
     Raises:
@@ -156,22 +169,33 @@ def evaluate_files(
         ParameterError: `kind` or `num_bins` is not valid, or a file is given twice.
         ResourceError: A file may not be read, or an engine is not installed.
     """
-    wanted, found = Wanted(kind, by), files_among(files)
-    held = _few(found, wanted)
+    wanted = Wanted(kind, by, weights)
+    return _evaluated(files_among(files), wanted, num_bins, how or Pass())
+
+
+def _evaluated(
+    files: Sequence[StoredFile], wanted: Wanted, num_bins: int, how: Pass
+) -> FileEvaluation:
+    held = _few(files, wanted)
     if isinstance(held, list):
         return _in_memory(held, num_bins)
     # Impossible bins are refused now, not at the end of a long pass.
-    MetricState.of(held.predictions).class_bins(num_bins)
-    return _in_one_pass(found, wanted, num_bins, how or Pass())
+    first = replace(held.predictions, weights=None)
+    MetricState.of(first).class_bins(num_bins)
+    return _in_one_pass(files, wanted, num_bins, how)
 
 
 def _few(files: Sequence[StoredFile], wanted: Wanted) -> list[Chunk] | Chunk:
     """All chunks of files if they fit in memory, else the first of them."""
     held: list[Chunk] = []
     rows = 0
-    for chunk in stream_predictions(files, kind=wanted.kind, by=wanted.by):
+    for chunk in stream_predictions(
+        files, kind=wanted.kind, by=wanted.by, weights=wanted.weights
+    ):
         held.append(chunk)
-        rows += chunk.predictions.num_examples
+        some = chunk.predictions
+        # Floors are redrawn as often as an example is there.
+        rows += int(max(some.num_examples, some.total_weight if some.is_counted else 0))
         numbers = rows * chunk.predictions.num_classes
         if rows > _MOST_ROWS or numbers > _MOST_NUMBERS:
             return held[0]
@@ -222,7 +246,11 @@ def _in_memory(held: list[Chunk], num_bins: int) -> FileEvaluation:
     parts = parts_of(some, np.concatenate(groups))
     return FileEvaluation(
         overall,
-        {name: metrics.evaluate(part, num_bins=num_bins) for name, part in parts},
+        {
+            name: metrics.evaluate(part, num_bins=num_bins)
+            for name, part in parts
+            if part.total_weight > 0
+        },
     )
 
 
@@ -233,12 +261,23 @@ def _in_one_pass(
     overall = MetricState.empty(next(iter(states.values())).num_classes)
     for state in states.values():
         overall = overall.merge(state)
+    if overall.num_examples == 0:
+        msg = f"{wanted.weights} is 0 everywhere, so that no example is there."
+        raise DataError(msg)
     groups = {} if wanted.by is None else dict(sorted(states.items()))
+
+    def evaluated(state: MetricState) -> Evaluation:
+        found = evaluate_state(state, num_bins=num_bins)
+        # A state counts an example as often as it is there.
+        total = None if wanted.weights is None else state.num_examples
+        return replace(found, total_weight=total)
+
     return FileEvaluation(
-        evaluate_state(overall, num_bins=num_bins),
+        evaluated(overall),
         {
-            name: evaluate_state(state, num_bins=num_bins)
+            name: evaluated(state)
             for name, state in groups.items()
+            if state.num_examples > 0
         },
     )
 

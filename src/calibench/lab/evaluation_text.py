@@ -21,6 +21,8 @@ def evaluation_text(evaluation: Evaluation) -> str:
             f"predictions, {diagnosis.nll:.4f}; fit it on others to use it"
         )
     head = f"{evaluation.n} predictions of {evaluation.num_classes} classes"
+    if evaluation.total_weight is not None:
+        head = f"{head}, of total weight {evaluation.total_weight:.12g}"
     return "\n".join([evaluation.verdict, "", head, text_table(rows), "", temperature])
 
 

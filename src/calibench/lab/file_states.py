@@ -66,9 +66,9 @@ def states_in(raw: RawChunk) -> Iterator[tuple[str, MetricState]]:
     Here, and nowhere else, stored numbers become a state.
 
     Raises:
-        DataError: A row is not valid.
+        DataError: A row is not valid, or weights are not whole numbers.
     """
-    if raw.groups is not None:
+    if raw.groups is not None or raw.weights is not None:
         for name, part in parts_of(checked(raw), raw.groups):
             yield name, MetricState.of(part)
         return
@@ -88,7 +88,7 @@ def parts_of(
     names = groups.astype(np.str_)
     for name in np.unique(names).tolist():
         rows = names == name
-        yield name, Predictions(some.labels[rows], some.kind, some.values[rows])
+        yield name, some.rows(rows)
 
 
 def states_of_fragment(fragment: Fragment, watch: "_Counter | None" = None) -> States:

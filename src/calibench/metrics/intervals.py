@@ -27,7 +27,7 @@ from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.metrics.folded import fold_bias
 from calibench.metrics.weighted_mean import mean_and_deviation
 from calibench.predictions import Counts
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 Interval: TypeAlias = tuple[float, float]
 Vector: TypeAlias = Float64[np.ndarray, " items"]

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.predictions import Predictions
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 
 def accuracy(some: Predictions) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Inexact, Int64
 
 from calibench.predictions import Predictions
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 # Grid cells per kernel width. Moments up to the third in each cell make the error of
 # the gridding about (1 / 64)^4 / 24 of the value.

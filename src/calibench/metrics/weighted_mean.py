@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from calibench.metrics.scores import exact_mean
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 
 def mean_and_deviation(

@@ -8,7 +8,7 @@ from calibench.errors import DataError, FitError
 from calibench.posthoc.newton import Local, Parameters, minimize
 from calibench.posthoc.temperature import optimal_temperature
 from calibench.predictions import Labels, Matrix, Predictions
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)

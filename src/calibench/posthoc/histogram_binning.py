@@ -13,7 +13,7 @@ from calibench.posthoc.fitting_set import FittingSet
 from calibench.posthoc.one_vs_rest import log_normalized
 from calibench.posthoc.parameters import flag, freeze, matrix
 from calibench.predictions import Matrix, Predictions
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)

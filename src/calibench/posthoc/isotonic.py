@@ -17,7 +17,7 @@ from calibench.posthoc.fitting_set import FittingSet
 from calibench.posthoc.one_vs_rest import log_normalized
 from calibench.posthoc.parameters import vector
 from calibench.predictions import Matrix, Predictions
-from calibench.validation import Weights
+from calibench.weights import Weights
 
 Knots: TypeAlias = tuple[tuple[float, ...], ...]
 

@@ -110,11 +110,13 @@ class OpenArrays:
         kind: "logits" or "probs".
         values: The predictions.
         vectors: Labels, and what else was asked for, each with a number per example.
+        wanted: What was asked for.
     """
 
     kind: str
     values: StoredArray
     vectors: list[StoredArray]
+    wanted: Wanted
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -156,10 +158,9 @@ class OpenArrays:
             *(a.blocks(s) for a, s in zip(arrays, slices, strict=True)), strict=True
         )
         start = span.start
-        for values, labels, *groups in parts:
-            yield RawChunk(
-                self.kind, values, labels, groups[0] if groups else None, start
-            )
+        for values, labels, *others in parts:
+            groups, weights = self.wanted.told_apart(others)
+            yield RawChunk(self.kind, values, labels, groups, start, weights=weights)
             start += len(values)
 
 
@@ -219,8 +220,7 @@ def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
                 info = archive.getinfo(f"{name}.npy")
                 member = opened.enter_context(archive.open(info))
                 arrays.append(stored_array(member, name, info.file_size))
-            values, *vectors = arrays
-            yield OpenArrays(chosen, values, vectors)
+            yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
     except DataError:
         raise
     except (*DAMAGE, OSError) as error:
@@ -255,8 +255,7 @@ def _npy(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
                     "again with numpy.save."
                 )
                 raise DataError(msg) from error
-        values, *vectors = arrays
-        yield OpenArrays(chosen, values, vectors)
+        yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
 
 
 def stored_array(stream: Stream, name: str, stored: int) -> StoredArray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,7 +40,7 @@ class Columns:
         label: The column of class ids.
         values: One column for each class, or a single one of lists.
         width: Numbers in a row; None for lists whose type does not tell.
-        by: The column of groups, if one was asked for.
+        wanted: What was asked for beside them.
         is_list: Whether the single column has lists.
     """
 
@@ -48,7 +48,7 @@ class Columns:
     label: str
     values: tuple[str, ...]
     width: int | None
-    by: str | None
+    wanted: Wanted
     is_list: bool = False
 
     @classmethod
@@ -60,12 +60,14 @@ class Columns:
         """
         names = list(schema.names)
         refuse_repeated(names)
+        if wanted.weights is not None and wanted.weights in names:
+            _require_numbers(wanted.weights, schema.field(wanted.weights).type)
         lists = [k for k in KINDS if k in names and _is_list(schema.field(k).type)]
         if not lists:
             kind, label, values = choose_columns(names, wanted)
             for name in (label, *values):
                 _require_numbers(name, schema.field(name).type)
-            return cls(kind, label, tuple(values), len(values), wanted.by)
+            return cls(kind, label, tuple(values), len(values), wanted)
         kind = choose_kind(lists, wanted.kind, names)
         label = "label" if "label" in names and "labels" not in names else "labels"
         require([label, *wanted.vectors()], names, "column")
@@ -75,12 +77,12 @@ class Columns:
         width = getattr(storage, "list_size", None)
         if width is not None:
             refuse_narrow(kind, width)
-        return cls(kind, label, (kind,), width, wanted.by, is_list=True)
+        return cls(kind, label, (kind,), width, wanted, is_list=True)
 
     @property
     def names(self) -> list[str]:
         """All columns that are read."""
-        others = [self.by] if self.by is not None else []
+        others = self.wanted.vectors()
         return list(dict.fromkeys([self.label, *self.values, *others]))
 
     def chunks(
@@ -94,20 +96,19 @@ class Columns:
         for batch in batches:
             labels = _numbers(batch.column(self.label), self.label, start)
             if self.is_list:
-                (name,) = self.values
-                matrix = _of_lists(batch.column(name), name, width, start)
+                (lists,) = self.values
+                matrix = _of_lists(batch.column(lists), lists, width, start)
             else:
                 columns = [_numbers(batch.column(n), n, start) for n in self.values]
                 matrix = _side_by_side(columns)
-            groups = None
-            if self.by is not None:
-                groups = _names(batch.column(self.by), self.by, start)
-            whole = RawChunk(self.kind, matrix, labels, groups, start)
+            groups = weights = None
+            if (by := self.wanted.by) is not None:
+                groups = _names(batch.column(by), by, start)
+            if (name := self.wanted.weights) is not None:
+                weights = _numbers(batch.column(name), name, start)
+            whole = RawChunk(self.kind, matrix, labels, groups, weights=weights)
             for rows in blocks_of(range(batch.num_rows), matrix.shape[1]):
-                part = whole.of(rows)
-                yield RawChunk(
-                    self.kind, part.values, part.labels, part.groups, start + rows.start
-                )
+                yield replace(whole.of(rows), start=start + rows.start)
             start += batch.num_rows
 
 

@@ -49,13 +49,17 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
         rows = whole_rows(lines, len(header))
         at_a_time = max(1, CHUNK // len(columns))
         while True:
-            values, labels, groups = array("d"), array("q"), []
+            values, labels = array("d"), array("q")
+            groups, weights = [], array("d")
             for row in islice(rows, at_a_time):
                 line = lines.line_num
                 labels.append(_label_in(row[label_column], line))
                 values.extend(number_in(row[c], header[c], line) for c in columns)
                 if wanted.by is not None:
                     groups.append(row[places[wanted.by]])
+                if wanted.weights is not None:
+                    cell = row[places[wanted.weights]]
+                    weights.append(number_in(cell, wanted.weights, line))
             if not labels:
                 return
             read, done = stream.tell() - done, stream.tell()
@@ -66,6 +70,7 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
                 np.array(groups, dtype=np.str_) if wanted.by is not None else None,
                 start,
                 read,
+                np.frombuffer(weights) if wanted.weights is not None else None,
             )
             start += len(labels)
 

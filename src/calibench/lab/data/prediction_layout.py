@@ -26,10 +26,12 @@ class Wanted:
     Attributes:
         kind: "logits" or "probs"; None where the file holds only one of them.
         by: A column, or an array with one entry per example, that names groups.
+        weights: Likewise, that says how often each example is there.
     """
 
     kind: str | None = None
     by: str | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a kind that there is not.
@@ -42,7 +44,14 @@ class Wanted:
 
     def vectors(self) -> list[str]:
         """Columns or arrays with one entry per example, besides the labels."""
-        return [self.by] if self.by is not None else []
+        return [name for name in (self.by, self.weights) if name is not None]
+
+    def told_apart(
+        self, read: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The groups and the weights among what was read for `vectors`."""
+        of = dict(zip(self.vectors(), read, strict=True))
+        return of.get(self.by or ""), of.get(self.weights or "")
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class RawChunk:
         groups: What the column of groups says, if one was asked for.
         start: The first row, counted from the start of the file.
         size: Bytes of the file that they take; 0 where only the rows tell.
+        weights: What the column of weights says, if one was asked for.
     """
 
     kind: str
@@ -107,12 +117,19 @@ class RawChunk:
     groups: np.ndarray | None = None
     start: int = 0
     size: int = 0
+    weights: np.ndarray | None = None
 
     def of(self, rows: np.ndarray | slice) -> "RawChunk":
         """Some of the rows."""
         groups = None if self.groups is None else self.groups[rows]
+        weights = None if self.weights is None else self.weights[rows]
         return RawChunk(
-            self.kind, self.values[rows], self.labels[rows], groups, self.start
+            self.kind,
+            self.values[rows],
+            self.labels[rows],
+            groups,
+            self.start,
+            weights=weights,
         )
 
 

@@ -73,8 +73,7 @@ def _opened(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
             arrays.append(
                 StoredArray(name, stream, shape, is_fortran=False, dtype=dtype)
             )
-        values, *vectors = arrays
-        yield OpenArrays(chosen, values, vectors)
+        yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
 
 
 def _header(stream: BufferedReader, size: int) -> tuple[dict[str, Any], int]:

@@ -1,7 +1,7 @@
 """Predictions of files, folders and globs as one data set, in bounded memory."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from calibench.lab.data.prediction_layout import RawChunk, Wanted
 from calibench.lab.data.prediction_listing import files_among
 from calibench.lab.data.prediction_source import StoredFile
 from calibench.predictions import Predictions
+from calibench.weights import counted_or_not, weight_numbers, weight_vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ def stream_predictions(
     *,
     kind: str | None = None,
     by: str | None = None,
+    weights: str | None = None,
 ) -> Iterator[Chunk]:
     """Read predictions some at a time, so that memory does not grow with their number.
 
@@ -42,6 +44,8 @@ def stream_predictions(
         given: Files, folders (their files of known suffix) and globs, local or by URL.
         kind: "logits" or "probs", where a file holds both.
         by: A column, or an array with one number per example, that names groups.
+        weights: Likewise, that says how often each example is there. In a chunk they
+            may all be 0.
 
     Raises:
         DataError: A file is missing, damaged or cut, or its contents are no
@@ -50,7 +54,7 @@ def stream_predictions(
         ParameterError: There is no such kind, or a file is given twice.
         ResourceError: A file may not be read.
     """
-    wanted = Wanted(kind, by)
+    wanted = Wanted(kind, by, weights)
     for fragment in fragments_of(files_among(given), wanted):
         for raw in chunks_of(fragment):
             with named(fragment.file):
@@ -67,16 +71,31 @@ def checked(raw: RawChunk) -> Predictions:
     is_logits = raw.kind == "logits"
     make = Predictions.from_logits if is_logits else Predictions.from_probs
     try:
-        return make(raw.values, raw.labels)
+        some = make(raw.values, raw.labels)
+        if raw.weights is None:
+            return some
+        numbers = weight_numbers(raw.weights, some.num_examples)
     except RowError as error:
         raise error.moved(raw.start) from error
+    return replace(some, weights=counted_or_not(numbers))
 
 
 def joined(chunks: Sequence[Chunk]) -> Predictions:
-    """The examples of all chunks, of which there is at least one, in order."""
+    """The examples of all chunks, of which there is at least one, in order.
+
+    Raises:
+        DataError: Their weights are all 0.
+    """
     first = chunks[0].predictions
-    return Predictions(
+    some = Predictions(
         np.concatenate([chunk.predictions.labels for chunk in chunks]),
         first.kind,
         np.concatenate([chunk.predictions.values for chunk in chunks]),
     )
+    if all(chunk.predictions.weights is None for chunk in chunks):
+        return some
+    each = [
+        np.ones(len(part.labels)) if part.weights is None else part.weights
+        for part in (chunk.predictions for chunk in chunks)
+    ]
+    return replace(some, weights=weight_vector(np.concatenate(each), some.num_examples))
