@@ -7,6 +7,8 @@ import pytest
 
 from calibench import metrics
 from calibench.errors import ParameterError
+from calibench.metrics import intervals
+from calibench.metrics.calibration_error import root_mean_square
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.evaluation_binned import of_class_sum
 from calibench.metrics.floor import NoiseFloor
@@ -47,6 +49,40 @@ def test_what_debiasing_leaves_of_the_bias():
     stats = type(like)(like.count, like.confidence, right / n, square, like.lo, like.hi)
     left = size_less_bias(stats).mean() / np.abs(gap).mean()
     assert left == pytest.approx(2 - math.sqrt(2), abs=0.03)
+
+
+def test_an_interval_reaches_to_its_number():
+    some = binary([0.75] * 4, [True, True, True, False])
+    lo, hi = intervals.of_size_less_bias(metrics.top_label_bins(some), 0.95)
+    assert lo == metrics.debiased_l1(some) < 0 < hi
+    # A hundred bins of 20, each off by one deviation: what noise alone would make.
+    confidence = np.repeat((np.arange(100) + 100.5) / 201, 20)
+    deviation = np.sqrt(confidence * (1 - confidence) / 20)
+    right = np.tile(np.arange(20), 100) < np.round(20 * (confidence - deviation))
+    stats = metrics.top_label_bins(binary(confidence, right), num_bins=100)
+    lo, hi = intervals.of_root_mean_square(stats, 0.95)
+    value = float(root_mean_square(stats))
+    assert 0 <= lo < value == hi
+    assert intervals.of_pair_products(stats, 0.95)[1] < value**2
+
+
+def test_of_two_classes_the_top_k_of_the_panel_is_the_predicted_class():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 200)
+    some = binary(confidence, rng.random(200) < confidence)
+    found = metrics.evaluate(some, replicates=50).measurements
+    one, other = found["top_k_ece"], found["top_label_ece"]
+    assert (one.value, one.interval, one.floor) == (
+        other.value,
+        other.interval,
+        other.floor,
+    )
+
+
+def test_claims_of_more_than_all_are_of_all():
+    # The row sums to a rounding above 1.
+    some = Predictions.from_probs([[0.5, 0.5 + 2e-10, 0.0]], [0])
+    assert metrics.top_k_ece(some, k=2) == 0
 
 
 def test_a_sweep_stops_at_the_first_fall():

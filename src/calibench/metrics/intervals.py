@@ -153,12 +153,11 @@ def of_pair_products(stats: BinStats, level: float) -> Interval:
 def of_root_mean_square(stats: BinStats, level: float) -> Interval:
     """For the RMS error: the root of the debiased square's, and up to the number.
 
-    The number is lifted by noise, near calibration above the whole interval of what it
-    estimates; there the upper end is the number itself.
+    The number is lifted by noise: near calibration and with many bins, above the whole
+    interval of what it estimates. There the upper end is the number itself.
     """
     lo, hi = (math.sqrt(max(end, 0.0)) for end in of_pair_products(stats, level))
-    value = float(root_mean_square(stats))
-    return min(lo, value), min(max(hi, value), 1.0)
+    return lo, min(max(hi, float(root_mean_square(stats))), 1.0)
 
 
 def of_size_less_bias(stats: BinStats, level: float) -> Interval:

@@ -87,7 +87,11 @@ class Groups:
             confidence: Of each example.
             counts: How often each is there, at least once.
         """
-        order = np.lexsort((confidence if counts is None else counts, confidence))
+        if counts is None:
+            order = np.argsort(confidence)
+        else:
+            # By counts too, so that drawn replicates don't depend on the order of rows.
+            order = np.lexsort((counts, confidence))
         ascending = confidence[order]
         starts = np.flatnonzero(np.diff(ascending, prepend=-1.0))
         count = np.diff(starts, append=len(ascending))
@@ -114,8 +118,11 @@ class Groups:
         """The first group of each bin of `equal_mass` that is not empty."""
         # Rank r is in bin floor(r M / n), so bin b starts at rank ceil(b n / M).
         first = -(-np.arange(num_bins) * self.upto[-1] // num_bins)
+        if len(self.count) == self.upto[-1]:
+            return first  # without ties, ranks are groups
         starts = np.searchsorted(self.lowest_rank, first)
-        return np.unique(starts[starts < len(self.count)])
+        starts = starts[starts < len(self.count)]
+        return starts[np.diff(starts, prepend=-1) > 0]
 
 
 def largest_ascending(
