@@ -9,9 +9,12 @@ from calibench.metrics.calibration_error import (
     mean_shortfall,
     mean_size,
     pair_products,
+    root_mean_square,
     top_label_bins,
 )
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.saturation import saturated_share
 from calibench.metrics.scores import (
     brier,
     confidence_gap,
@@ -35,8 +38,8 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
 
     Returns:
         Name -> number. `nll` may be infinite, `debiased_l2` and `confidence_gap`
-        negative. With weights that are not whole numbers `debiased_l2`, which counts
-        the examples of a bin, is not a number.
+        negative, as may `debiased_l1`. With weights that are not whole numbers these
+        two debiased ones, which count the examples of a bin, are not numbers.
 
     Raises:
         ParameterError: `num_bins` is below 1.
@@ -60,6 +63,9 @@ def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
         "classwise_ece": classwise_ece(some, num_bins=num_bins),
         "overconfidence": float(mean_excess(stats)),
         "underconfidence": float(mean_shortfall(stats)),
-        "debiased_l2": (float(pair_products(stats)) if some.is_counted else math.nan),
+        "rms_calibration_error": float(root_mean_square(stats)),
+        "debiased_l1": float(size_less_bias(stats)) if some.is_counted else math.nan,
+        "debiased_l2": float(pair_products(stats)) if some.is_counted else math.nan,
         "smooth_ece": smooth_ece(some),
+        "saturated_share": saturated_share(some),
     }

@@ -14,6 +14,7 @@ from calibench.binning import BinStats
 from calibench.errors import ParameterError
 from calibench.metrics import calibration_error
 from calibench.metrics.cells import NUM_CELLS
+from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.float_sums import total_of
 from calibench.metrics.smooth import (
     KernelSums,
@@ -45,8 +46,11 @@ def results(state: TopLabelState, num_bins: int) -> dict[str, float]:
         "max_calibration_error": float(calibration_error.largest_size(stats)),
         "overconfidence": float(calibration_error.mean_excess(stats)),
         "underconfidence": float(calibration_error.mean_shortfall(stats)),
+        "rms_calibration_error": float(calibration_error.root_mean_square(stats)),
+        "debiased_l1": float(size_less_bias(stats)),
         "debiased_l2": float(calibration_error.pair_products(stats)),
         "smooth_ece": smooth_error(state)[0],
+        "saturated_share": int(state.saturated) / averages.n,
     }
     if not isinstance(state, MetricState):
         return found
