@@ -15,14 +15,18 @@ NUM_BINS = 10
 SCHEMES = ("equal_width", "equal_mass")
 # Bound to one value where a signature asks for them.
 _BOUND = {"num_bins": [NUM_BINS], "scheme": SCHEMES, "k": [1, 2]}
-# It has no value for some predictions, and laws of its own.
-_OTHERS = {"optimal_temperature"}
+# They have no value for some predictions, and laws of their own.
+OTHERS = {"optimal_temperature"} | {
+    f"{score}_{part}"
+    for score in ("nll", "brier")
+    for part in ("refinement", "calibration")
+}
 
 
 def _found() -> Iterator[tuple[str, Callable[[Predictions], float]]]:
     for name in metrics.__all__:
         function = getattr(metrics, name)
-        if not inspect.isfunction(function) or name in _OTHERS:
+        if not inspect.isfunction(function) or name in OTHERS:
             continue
         signature = inspect.signature(function)
         first, *others = signature.parameters.values()

@@ -176,6 +176,9 @@ def test_comparisons_are_those_of_the_repeated_rows(pair, seed):
     )
     for name, expected in other.differences.items():
         found = one.differences[name]
+        if expected.value is None:
+            assert found.to_dict() == expected.to_dict()
+            continue
         assert found.value == pytest.approx(expected.value, rel=1e-9, abs=1e-12)
         assert found.p_value == pytest.approx(expected.p_value, abs=1e-9)
         assert (found.interval is None) == (expected.interval is None)

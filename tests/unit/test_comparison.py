@@ -12,12 +12,15 @@ from scipy.stats import binomtest, norm
 from calibench import metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab.data.prediction_files import read_predictions
-from calibench.metrics import paired
+from calibench.metrics import paired, refinement_difference
 from calibench.metrics.paired_shares import of_shares
+from calibench.posthoc import Temperature
 from calibench.predictions import Predictions
+from shape_checks import without_shape_checks
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "predictions"
 NAMES = ["accuracy", "nll", "brier", "top_label_ece", "debiased_l2"]
+REFINED = ["nll_refinement", "brier_refinement"]
 
 
 def drawn(num_examples, *sharpness, seed=0, seen=None):
@@ -45,7 +48,7 @@ def rows(some, chosen):
 def test_identical_sets_do_not_differ():
     (some,) = drawn(200, 1.3)
     found = metrics.compare(some, some)
-    assert list(found.differences) == NAMES
+    assert list(found.differences) == NAMES + REFINED
     for each in found.differences.values():
         assert each.value == 0.0
         assert each.p_value == 1.0
@@ -83,8 +86,8 @@ def test_the_order_of_examples_does_not_matter():
 def test_each_number_is_that_of_the_panel_and_carries_its_definition():
     first, second = drawn(100, 1.0, 2.0)
     found = metrics.compare(first, second, num_bins=7).differences
-    for name, each in found.items():
-        options = {"num_bins": 7} if name in NAMES[3:] else {}
+    for name in NAMES:
+        each, options = found[name], {"num_bins": 7} if name in NAMES[3:] else {}
         assert each.first == getattr(metrics, name)(first, **options)
         assert each.second == getattr(metrics, name)(second, **options)
     assert found["top_label_ece"].definition.num_bins == 7
@@ -167,18 +170,19 @@ def test_the_jackknife_knows_the_spread_of_the_difference():
     values, errors = [], []
     for seed in range(150):
         pair = drawn(500, 1.5, 3.0, seed=seed, seen=(0, 0))
-        found = metrics.compare(*pair, replicates=19).differences["debiased_l2"]
-        values.append(found.value)
+        found = paired.of_squared_size(*pair)
+        values.append(sum(found.interval) / 2)
         errors.append(np.diff(found.interval)[0] / 2 / 1.96)
     # The spread of 150 values is known to 6 %.
     assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.2)
 
 
 def false_alarms(sharpness, seen=(0, 1), trials=120):
-    count = dict.fromkeys(NAMES, 0)
+    count = dict.fromkeys(NAMES + REFINED, 0)
     for seed in range(trials):
         pair = drawn(300, *sharpness, seed=seed, seen=seen)
-        found = metrics.compare(*pair, replicates=199)
+        with without_shape_checks():
+            found = metrics.compare(*pair, replicates=199)
         for name, each in found.differences.items():
             count[name] += each.p_value <= 0.05
     return count
@@ -203,10 +207,11 @@ def test_calibrated_sets_of_unequal_accuracy_are_alike_in_calibration():
         pair = [
             Predictions.from_probs(np.stack([1 - c, c], 1), labels) for c in chances
         ]
-        found = metrics.compare(*pair, num_bins=50, replicates=19).differences
-        assert found["top_label_ece"].value < 0
-        for name in alarms:
-            alarms[name] += found[name].p_value <= 0.05
+        sizes = [metrics.top_label_ece(each, num_bins=50) for each in pair]
+        assert sizes[1] < sizes[0]
+        alarms["top_label_ece"] += paired.of_size(*pair, num_bins=50).p_value <= 0.05
+        square = paired.of_squared_size(*pair, num_bins=50)
+        alarms["debiased_l2"] += square.p_value <= 0.05
     assert max(alarms.values()) <= 8
 
 
@@ -223,6 +228,46 @@ def test_clear_differences_are_found():
     assert second.startswith("The first is better calibrated (debiased root mean squ")
 
 
+def test_what_a_temperature_makes_up_for_is_no_difference_of_refinement():
+    first, _ = drawn(400, 1.0, 1.0, seen=(0, 0))
+    found = metrics.compare(first, Temperature(0.3).apply(first))
+    assert found.differences["nll"].p_value < 0.001
+    for name in REFINED:
+        each = found.differences[name]
+        assert (each.value, each.interval, each.p_value) == (0, (0, 0), 1)
+    nll = f"{found.differences['nll_refinement'].first:.3f}"
+    assert found.verdict.endswith(f"their NLL is not told apart ({nll} and {nll}).")
+
+
+def test_a_model_that_knows_more_refines_more():
+    first, second = drawn(600, 1.0, 1.0, seen=(0, 0))
+    told = second.probs + 0.5 * np.eye(2)[second.labels]
+    second = Predictions.from_probs(told / told.sum(axis=1)[:, None], second.labels)
+    there, back = metrics.compare(first, second), metrics.compare(second, first)
+    for name in REFINED:
+        one, other = there.differences[name], back.differences[name]
+        assert one.value == -other.value < 0
+        assert one.p_value == other.p_value < 1e-6
+        assert one.interval == (-other.interval[1], -other.interval[0])
+        # Dealt jointly, so close to what is found alone and no more.
+        assert one.first == pytest.approx(getattr(metrics, name)(first), rel=0.01)
+    assert "the second has the lower NLL" in there.verdict
+    assert "the first has the lower NLL" in back.verdict
+
+
+def test_refinement_is_left_out_with_a_reason(monkeypatch):
+    first, second = drawn(40, 1.0, 2.0)
+    perfect = Predictions.from_logits(np.eye(2)[first.labels], first.labels)
+    found = metrics.compare(first, perfect).differences["nll_refinement"]
+    assert (found.value, found.interval, found.p_value) == (None, None, None)
+    assert "every label has the largest" in found.definition.interval
+    monkeypatch.setattr(refinement_difference, "MOST_NUMBERS", 79)
+    found = metrics.compare(first, second)
+    assert found.differences["nll_refinement"].value is None
+    assert "above 79 numbers" in found.differences["nll_refinement"].definition.interval
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_two_real_models():
     paths = [FOLDER / f"cifar10_{n}_netcal.npz" for n in ("lenet5", "wrn16-4")]
     if not all(path.exists() for path in paths):
@@ -235,7 +280,8 @@ def test_two_real_models():
         "The second predicts better by accuracy 91.09 % against 53.08 %, NLL 0.378 "
         "against 1.370 and Brier score 0.144 against 0.614. The second is better "
         "calibrated (debiased root mean square error 7.33 % against 11.21 %; ECE "
-        "5.37 % against 10.79 %)."
+        "5.37 % against 10.79 %). With a temperature for each, the second has the "
+        "lower NLL (0.275 against 1.312)."
     )
 
 

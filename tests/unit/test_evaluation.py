@@ -37,6 +37,10 @@ CALIBRATION = [
     "underconfidence",
 ]
 UNBINNED = {
+    "nll_refinement": metrics.nll_refinement,
+    "nll_calibration": metrics.nll_calibration,
+    "brier_refinement": metrics.brier_refinement,
+    "brier_calibration": metrics.brier_calibration,
     "aurc": metrics.aurc,
     "excess_aurc": metrics.excess_aurc,
     "saturated_share": metrics.saturated_share,

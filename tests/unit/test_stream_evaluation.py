@@ -53,6 +53,10 @@ def test_values_intervals_and_floors_are_those_of_memory(some):
     assert list(found.measurements) == kept
     for name in kept:
         there, here = expected.measurements[name], found.measurements[name]
+        if name.endswith(("refinement", "calibration")):
+            assert math.isnan(here.value)
+            assert "needs the examples" in here.definition.interval
+            continue
         loose = LOOSE.get(name)
         assert here.value == pytest.approx(there.value, rel=0, abs=loose or 1e-14)
         if name != "smooth_ece":
@@ -133,7 +137,8 @@ def test_ranking_and_log_odds_are_within_their_bounds(scale):
     some = Predictions.from_logits(logits, labels)
     expected = unbinned(some, 0.95)
     found = unbinned_of_state(MetricState.of(some), 0.95)
-    assert found.keys() == expected.keys()
+    needs_examples = ("refinement", "calibration")
+    assert [*found] == [n for n in expected if not n.endswith(needs_examples)]
     assert found["saturated_share"] == (expected["saturated_share"], 0.0)
     for name, (number, bound) in found.items():
         exact = expected[name]

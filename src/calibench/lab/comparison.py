@@ -1,5 +1,6 @@
 """Compare the predictions of two sets of files on the same examples."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,8 @@ def _row(name: str, each: Difference, percent: str) -> dict[str, Any]:
     low, high = each.interval or (None, None)
     return {
         "metric": name,
-        "first": each.first,
-        "second": each.second,
+        "first": None if math.isnan(each.first) else each.first,
+        "second": None if math.isnan(each.second) else each.second,
         "change": each.value,
         f"{percent} from": low,
         "to": high,

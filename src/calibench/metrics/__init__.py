@@ -16,6 +16,14 @@ from calibench.metrics.classwise_variants import (
 )
 from calibench.metrics.comparison import Comparison, compare, compare_all
 from calibench.metrics.debiased import debiased_l1
+from calibench.metrics.decomposition import (
+    Decomposition,
+    brier_calibration,
+    brier_refinement,
+    decompose,
+    nll_calibration,
+    nll_refinement,
+)
 from calibench.metrics.difference import Difference
 from calibench.metrics.evaluation import evaluate
 from calibench.metrics.floor import NoiseFloor, noise_floor
@@ -49,6 +57,7 @@ from calibench.posthoc.temperature import optimal_temperature
 
 __all__ = [
     "Comparison",
+    "Decomposition",
     "Difference",
     "Evaluation",
     "Measurement",
@@ -59,6 +68,8 @@ __all__ = [
     "accuracy",
     "aurc",
     "brier",
+    "brier_calibration",
+    "brier_refinement",
     "classwise_ece",
     "classwise_rms_error",
     "compare",
@@ -66,6 +77,7 @@ __all__ = [
     "confidence_gap",
     "debiased_l1",
     "debiased_l2",
+    "decompose",
     "ece_sweep",
     "error_rate",
     "evaluate",
@@ -76,6 +88,8 @@ __all__ = [
     "max_calibration_error",
     "mean_confidence",
     "nll",
+    "nll_calibration",
+    "nll_refinement",
     "noise_floor",
     "optimal_temperature",
     "overconfidence",

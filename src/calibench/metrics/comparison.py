@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibench.errors import DataError, ParameterError, RowError
+from calibench.errors import ParameterError
 from calibench.metrics import paired
 from calibench.metrics.calibration_error import debiased_l2, top_label_ece
 from calibench.metrics.comparison_verdict import verdict_between
@@ -18,6 +18,8 @@ from calibench.metrics.floor import check_replicates
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN
 from calibench.metrics.paired import Outcome
 from calibench.metrics.paired_shares import of_shares
+from calibench.metrics.refinement_difference import of_refinement
+from calibench.metrics.same_examples import refuse_other_examples
 from calibench.metrics.scores import accuracy, brier, brier_terms, nll
 from calibench.predictions import Predictions
 from calibench.sums import counted
@@ -32,7 +34,7 @@ class Comparison:
         num_classes: How many classes.
         level: Of the intervals; 1 - level is where the verdict calls a difference real.
         differences: By name; each is the second's number minus the first's.
-        verdict: Two plain sentences.
+        verdict: Two or three plain sentences.
     """
 
     n: int
@@ -87,7 +89,7 @@ def compare(
         0.0
     """
     _check_options(replicates, level)
-    _refuse_other_examples(first, second)
+    refuse_other_examples(first, second)
     num_examples = first.num_examples
     first, second = first.present, second.present
     values = {
@@ -104,6 +106,7 @@ def compare(
         name: _difference(value(first), value(second), *found[name], known[name])
         for name, value in values.items()
     }
+    differences |= of_refinement(first, second, level)
     return Comparison(
         n=num_examples,
         num_classes=first.num_classes,
@@ -267,33 +270,3 @@ def _check_options(replicates: int, level: float) -> None:
             f"{least}, better 2000."
         )
         raise ParameterError(msg)
-
-
-def _refuse_other_examples(first: Predictions, second: Predictions) -> None:
-    for what in ("num_examples", "num_classes"):
-        here, there = getattr(first, what), getattr(second, what)
-        if here != there:
-            noun = what.removeprefix("num_")
-            msg = (
-                f"the first set has {here} {noun}, the second {there}. Compare "
-                "predictions for the same examples and classes."
-            )
-            raise DataError(msg)
-    _refuse_unequal("label", first.labels, second.labels)
-    once = np.ones(first.num_examples, dtype=np.int64)
-    # Asking for counts refuses weights that are not whole numbers.
-    mine, theirs = (once if c is None else c for c in (first.counts, second.counts))
-    _refuse_unequal("weight", mine, theirs)
-
-
-def _refuse_unequal(what: str, first: np.ndarray, second: np.ndarray) -> None:
-    unequal = np.flatnonzero(first != second)
-    if len(unequal):
-        row = int(unequal[0])
-        after = (
-            f": {what} {first[row]} in the first set, {second[row]} in "
-            f"the second ({len(unequal)} of {len(first)} rows differ). Give "
-            "both sets the same examples in the same order."
-        )
-        before = f"the {what}s are not the same, first at "
-        raise RowError(before, row, after)

@@ -9,16 +9,18 @@ _HIGHER_IS_BETTER = {"accuracy"}
 
 
 def verdict_between(differences: Mapping[str, Difference], level: float) -> str:
-    """Say which set predicts better, and which is better calibrated.
+    """Say which set predicts better, which is better calibrated, and what remains.
 
     The first sentence goes by accuracy and the proper scores, the second by the
-    debiased squared error, whose test has more power than that of ECE.
+    debiased squared error, whose test has more power than that of ECE. A third says
+    whether the sets differ in NLL after a temperature for each, if either NLL does.
 
     Args:
         differences: Those of `compare`, by name.
         level: A difference counts where p is at most 1 - level.
     """
-    return f"{_on_scores(differences, level)} {_on_calibration(differences, level)}"
+    sentences = [_on_scores(differences, level), _on_calibration(differences, level)]
+    return " ".join(sentences + _on_refinement(differences, level))
 
 
 def _on_scores(differences: Mapping[str, Difference], level: float) -> str:
@@ -58,6 +60,24 @@ def _on_calibration(differences: Mapping[str, Difference], level: float) -> str:
         f"The {which} is better calibrated (debiased root mean square error "
         f"{' against '.join(roots)}; ECE {' against '.join(sizes)})."
     )
+
+
+def _on_refinement(differences: Mapping[str, Difference], level: float) -> list[str]:
+    given, refined = differences["nll"], differences["nll_refinement"]
+    either = given.is_clear(level) or refined.is_clear(level)
+    if refined.p_value is None or not either:
+        return []
+    values = [_number("nll", each) for each in (refined.first, refined.second)]
+    if not refined.is_clear(level):
+        return [
+            "With a temperature for each, their NLL is not told apart "
+            f"({' and '.join(values)})."
+        ]
+    second_is = refined.second < refined.first
+    return [
+        f"With a temperature for each, the {'second' if second_is else 'first'} has "
+        f"the lower NLL ({' against '.join(values[::-1] if second_is else values)})."
+    ]
 
 
 def _sentence(text: str) -> str:

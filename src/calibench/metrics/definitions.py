@@ -12,6 +12,9 @@ RANKS = "bin floor(rank * M / n), a group of equal values at its lowest rank"
 AT_LEAST = "covers at least as stated: reaches down by the most that the bias can be"
 
 
+# The recalibration of the panel.
+FITTED = "g = temperature fitted on the other folds of 10"
+
 # Quantiles of the log-odds in the panel.
 LOG_ODDS = {"log_odds_q05": 0.05, "log_odds_median": 0.5, "log_odds_q95": 0.95}
 
@@ -135,6 +138,7 @@ def definitions(
         ),
         "overconfidence": _binned("sum_b w_b (confidence - accuracy)_+", num_bins),
         "underconfidence": _binned("sum_b w_b (accuracy - confidence)_+", num_bins),
+        **_of_decomposition(),
         **_of_ranking(),
         **_of_log_odds(),
     }
@@ -174,6 +178,26 @@ def _of_ranks(num_bins: int, k: int | None) -> dict[str, Definition]:
         name: replace(_binned(quantity, num_bins), probability="top classes")
         for name, quantity in quantities.items()
     }
+
+
+def _of_decomposition() -> dict[str, Definition]:
+    normal = "normal theory of a mean, and a jackknife over folds for the fit"
+    paired = (
+        "covers at least as stated: paired normal theory and a jackknife over folds, "
+        "reaching up to the in-sample gain and by what it hides"
+    )
+    found = {}
+    for score in ("nll", "brier"):
+        for part, quantity, interval in (
+            ("refinement", f"mean {score} of g(p), {FITTED}", normal),
+            ("calibration", f"mean {score} of p - of g(p), {FITTED}", paired),
+        ):
+            found[f"{score}_{part}"] = Definition(
+                quantity=quantity,
+                probability="label" if score == "nll" else "every class",
+                interval=interval,
+            )
+    return found
 
 
 def _of_ranking() -> dict[str, Definition]:

@@ -13,9 +13,9 @@ class Difference:
     """The same number of two sets of predictions on the same examples.
 
     Attributes:
-        first: The number of the first set.
+        first: The number of the first set; NaN if left out: the definition says why.
         second: That of the second.
-        value: `second` minus `first`; None where both are infinite.
+        value: `second` minus `first`; None where both are infinite or left out.
         interval: A confidence interval for it, or None: the definition says why.
         p_value: Two-sided, that there is no difference; None like the interval.
         definition: Of the number; its `interval` is the method of this comparison.

@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calibench.errors import FitError
 from calibench.metrics import intervals
+from calibench.metrics.cross_fitting import deal, recalibrated, repeated
+from calibench.metrics.decomposition import NUM_FOLDS, decomposition_of
 from calibench.metrics.definitions import LOG_ODDS
 from calibench.metrics.intervals import Interval
 from calibench.metrics.risk_coverage import RiskCoverage
@@ -23,6 +26,10 @@ from calibench.metrics.saturation import (
 from calibench.predictions import Predictions
 from calibench.sums import counted
 
+# With more, the fits of the decomposition would take seconds.
+MOST_NUMBERS = 2**20
+_PARTS = ("nll_refinement", "nll_calibration", "brier_refinement", "brier_calibration")
+
 
 class Number(NamedTuple):
     """A number, its interval, and why there is none, or not even a number (NaN)."""
@@ -33,12 +40,38 @@ class Number(NamedTuple):
 
 
 def unbinned(some: Predictions, level: float) -> dict[str, Number]:
-    """Ranking, saturation and log-odds, by the names of `definitions`.
+    """Decomposition, ranking, saturation, log-odds, by the names of `definitions`.
 
     Raises:
         DataError: The weights are not whole numbers.
     """
-    return _of_ranking(some, level) | _of_log_odds(some, level)
+    return _of_parts(some, level) | _of_ranking(some, level) | _of_log_odds(some, level)
+
+
+def _of_parts(some: Predictions, level: float) -> dict[str, Number]:
+    if some.total_weight * some.num_classes > MOST_NUMBERS:
+        reason = (
+            f"left out above {MOST_NUMBERS:,} numbers, as it takes eleven fits; "
+            "calibench.metrics.decompose has no such limit"
+        )
+        return dict.fromkeys(_PARTS, Number(math.nan, None, reason))
+    try:
+        some = repeated(some)
+        terms = recalibrated(some, deal((some,), NUM_FOLDS, seed=0), "temperature")
+        parts = {
+            score: decomposition_of(each, score, "temperature", level)
+            for score, each in terms.items()
+        }
+    except FitError as error:
+        return dict.fromkeys(_PARTS, Number(math.nan, None, str(error)))
+    few = f"fewer than {intervals.FEWEST_FOR_A_MEAN} examples"
+    found = {}
+    for score, each in parts.items():
+        found[f"{score}_refinement"] = Number(
+            each.refinement, each.refinement_interval, few
+        )
+        found[f"{score}_calibration"] = Number(each.calibration, each.interval, few)
+    return found
 
 
 def _of_ranking(some: Predictions, level: float) -> dict[str, Number]:
