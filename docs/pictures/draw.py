@@ -19,6 +19,7 @@ import bias
 import binned
 import chance
 import classes
+import parts
 import posterior
 import ranking
 import scores
@@ -43,6 +44,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "log_odds_quantile": ranking.log_odds_quantile,
     "max_calibration_error": chance.max_calibration_error,
     "nll": scores.nll,
+    "nll_refinement": parts.nll_refinement,
     "noise_floor": chance.noise_floor,
     "optimal_temperature": scores.optimal_temperature,
     "overconfidence": binned.overconfidence,
