@@ -54,7 +54,7 @@ class Population:
 
     def _fixed_values(self) -> dict[str, float]:
         probs, posterior = self.some.probs, self.posterior
-        kernel = KernelSums(self.some.confidence, self.gap)
+        kernel = KernelSums(self.some.confidence, self.gap, float(POPULATION))
         sizes = [
             np.abs(np.bincount(equal_width(p, 15).index, p - q)).sum()
             for p, q in zip(probs.T.copy(), posterior.T.copy(), strict=True)

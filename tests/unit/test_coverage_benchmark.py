@@ -1,0 +1,43 @@
+"""The scripts behind the printed coverage and bias still run."""
+
+import importlib
+
+import pytest
+
+from pages import ROOT, text
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    # One imports the other by name, as when it is run.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield [
+            importlib.import_module(name)
+            for name in ("interval_coverage", "calibration_error_bias")
+        ]
+
+
+@pytest.fixture(scope="module")
+def population(scripts):
+    return scripts[0].Population(lambda z: 1.6 * z, spread=2.0, seed=0)
+
+
+def test_two_trials_have_a_row_for_every_number_of_the_printed_table(
+    scripts, population
+):
+    found = scripts[0].coverage(population, 40, 2)
+    assert set(found.values()) <= {0.0, 50.0, 100.0}
+    assert "ece_sweep" in found
+    for name in found:
+        assert f"| `{name}` | " in text("metrics.md"), name
+
+
+def test_the_truth_of_the_bias_is_the_printed_one(scripts, population):
+    # Too sharp by 60 %: 10.31 points in the table of its page.
+    truth = scripts[1].truth(population)
+    assert f"| 60 % too sharp | 300 | {100 * truth:.2f} |" in text(
+        "metrics/debiased_l1.md"
+    )
+    means = scripts[1].estimates(population, 40, 2)
+    assert means["`debiased_l1`"] < means["`top_label_ece`"]
