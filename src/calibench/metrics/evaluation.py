@@ -39,7 +39,7 @@ from calibench.predictions import UNCOUNTED, Predictions
 _RATIO = "normal theory of a ratio of two sums, of weight * value and of weight"
 
 # The redrawn smooth errors are good to about three digits.
-_SMOOTH_TIE = 1e-3
+SMOOTH_TIE = 1e-3
 
 Found: TypeAlias = tuple[float, Interval | None, NoiseFloor | None]
 BinInterval: TypeAlias = Callable[[BinStats, float], Interval]
@@ -196,7 +196,7 @@ def _of_kernel(
 ) -> dict[str, Found]:
     value = smooth_ece(some)
     redrawn = redraw.redrawn_smooth(some.confidence, replicates, seed, some.counts)
-    floor = floor_of(redrawn, value, tie=_SMOOTH_TIE * value)
+    floor = floor_of(redrawn, value, tie=SMOOTH_TIE * value)
     return {"smooth_ece": (value, of_smooth_error(some, value, level), floor)}
 
 

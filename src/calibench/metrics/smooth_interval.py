@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from calibench.metrics.folded import fold_bias
 from calibench.metrics.intervals import Interval, reaching_down
@@ -32,9 +32,25 @@ def of_smooth_error(some: Predictions, value: float, level: float) -> Interval:
     some = some.present
     counts = np.ones(some.num_examples) if some.counts is None else some.counts
     order = np.lexsort((counts, some.correct, some.confidence))
-    confidence, counts = some.confidence[order], counts[order]
-    gap = confidence - some.correct[order]
-    n, width = int(some.total_weight), max(value, _NARROWEST)
+    return of_smoothed_gaps(
+        some.confidence[order],
+        some.correct[order],
+        counts[order].astype(np.float64),
+        value,
+        level,
+    )
+
+
+def of_smoothed_gaps(
+    confidence: Float64[np.ndarray, " examples"],
+    correct: Bool[np.ndarray, " examples"],
+    counts: Float64[np.ndarray, " examples"],
+    value: float,
+    level: float,
+) -> Interval:
+    """`of_smooth_error` for examples that are there so many times each."""
+    gap = confidence - correct
+    n, width = int(counts.sum()), max(value, _NARROWEST)
     size = grid_size(width)
     series = cosine_series(confidence, counts * gap, size, n)
     center = at_edges(damped(series, width))

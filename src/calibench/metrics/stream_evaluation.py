@@ -12,7 +12,7 @@ from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.cells import NUM_CELLS, ODDS_STEPS
 from calibench.metrics.definitions import Definition, definitions
-from calibench.metrics.evaluation import OF_BINS
+from calibench.metrics.evaluation import OF_BINS, SMOOTH_TIE
 from calibench.metrics.evaluation_binned import of_class_sum
 from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN, Interval
@@ -21,6 +21,8 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
+from calibench.metrics.redraw import redrawn_smooth
+from calibench.metrics.smooth_interval import of_smoothed_gaps
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_results import (
     ScoreAverages,
@@ -58,13 +60,13 @@ def evaluate_state(
     """Measure calibration from a metric state: `evaluate` for any number of examples.
 
     Values are those of `MetricState.result`; the definitions of the two that come from
-    cells state their bounds. Intervals are those of `evaluate`, but the smooth error
-    has none, and floors of binned numbers redraw how many examples of each cell are
-    right (a binomial at the cell's mean confidence, whose variance is too large by less
-    than 1 / 7,200^2 an example). There is no floor of `classwise_ece` and `smooth_ece`,
-    and no temperature: they need the examples. `top_k_ece` and `kth_class_ece` are left
-    out: a state keeps the first class of an example and the classes one by one, not the
-    ranks of the others.
+    cells state their bounds. Intervals are those of `evaluate`; for the smooth error
+    the right and the wrong examples of a cell stand at their mean confidences. Floors
+    redraw how many examples of each cell are right (a binomial at the cell's mean
+    confidence, whose variance is too large by less than 1 / 7,200^2 an example). There
+    is no floor of `classwise_ece`, and no temperature: they need the examples.
+    `top_k_ece` and `kth_class_ece` are left out: a state keeps the first class of an
+    example and the classes one by one, not the ranks of the others.
 
     Raises:
         ParameterError: There are no examples, `num_bins` does not divide the number of
@@ -91,6 +93,9 @@ def evaluate_state(
     measured[name] = (
         intervals.of_mean_size(mass, level),
         floor_of(mean_size(redrawn_mass), values[name]),
+    )
+    measured["smooth_ece"] = _of_kernel(
+        state, values["smooth_ece"], (replicates, seed), level
     )
     swept = state_sweep(state, right, level)
     values["ece_sweep"] = swept.value
@@ -164,6 +169,28 @@ def redrawn_stats(
     return redrawn
 
 
+def _of_kernel(
+    state: MetricState, value: float, drawing: tuple[int, int], level: float
+) -> tuple[Interval, NoiseFloor]:
+    count, right = state.top[0], state.top[1]
+    total, total_right = (from_limbs(state.top[row : row + 2]) for row in (2, 4))
+    counts = np.concatenate([count - right, right])
+    sums = np.concatenate([total - total_right, total_right])
+    correct = np.repeat([False, True], len(count))
+    seen = counts > 0
+    interval = of_smoothed_gaps(
+        np.minimum(sums[seen] / counts[seen], 1.0),
+        correct[seen],
+        counts[seen].astype(np.float64),
+        value,
+        level,
+    )
+    seen = count > 0
+    mean = np.minimum(total[seen] / count[seen], 1.0)
+    redrawn = redrawn_smooth(mean, *drawing, count[seen])
+    return interval, floor_of(redrawn, value, tie=SMOOTH_TIE * value)
+
+
 def _averages(state: MetricState, num_bins: int, level: float) -> Found:
     averages, scores = TopAverages.of(state), ScoreAverages.of(state)
     n = averages.n
@@ -178,7 +205,6 @@ def _averages(state: MetricState, num_bins: int, level: float) -> Found:
             None,
         ),
         "classwise_ece": (intervals.of_class_sums(cells, n, missing, level), None),
-        "smooth_ece": (None, None),
     }
 
 
