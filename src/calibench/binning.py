@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64
 
 from calibench.errors import ParameterError
+from calibench.options import whole_number
 from calibench.sums import counted, exact_sums
 from calibench.validation import member
 from calibench.weights import Weights
@@ -256,9 +257,4 @@ def _edges(num_bins: int) -> Float64[np.ndarray, " edges"]:
 
 
 def _check_num_bins(num_bins: int) -> None:
-    if num_bins < 1:
-        msg = f"num_bins must be at least 1, got {num_bins}."
-        raise ParameterError(msg)
-    if num_bins > _MOST_BINS:
-        msg = f"num_bins must be at most {_MOST_BINS}, got {num_bins}. Usual is 15."
-        raise ParameterError(msg)
+    whole_number(num_bins, "num_bins", 1, _MOST_BINS, " Usual is 15.")

@@ -157,7 +157,7 @@ def member(name: str, menu: tuple[str, ...], what: str) -> str:
     """
     if name in menu:
         return name
-    close = get_close_matches(name, menu, n=1)
+    close = get_close_matches(str(name), menu, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {', '.join(menu)}."
     msg = f"unknown {what} {name!r}. {hint}"
     raise ParameterError(msg)

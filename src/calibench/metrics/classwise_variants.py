@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from calibench.binning import Binning, lay, summarize
-from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.classwise import class_cells
+from calibench.options import fraction
 from calibench.predictions import Predictions
 
 
@@ -78,9 +78,7 @@ def thresholded_classwise_ece(
         >>> thresholded_classwise_ece(some, threshold=0.5)
         0.125
     """
-    if not 0 <= threshold <= 1:
-        msg = f"threshold must be in [0, 1], got {threshold}."
-        raise ParameterError(msg)
+    fraction(threshold, "threshold")
     some, errors = some.present, []
     for k in range(some.num_classes):
         kept = some.probs[:, k] >= threshold

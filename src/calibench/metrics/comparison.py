@@ -14,13 +14,14 @@ from calibench.metrics.calibration_error import debiased_l2, top_label_ece
 from calibench.metrics.comparison_verdict import verdict_between
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.difference import Difference
-from calibench.metrics.floor import check_replicates
+from calibench.metrics.floor import check_drawing
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN
 from calibench.metrics.paired import Outcome
 from calibench.metrics.paired_shares import of_shares
 from calibench.metrics.refinement_difference import of_refinement
 from calibench.metrics.same_examples import refuse_other_examples
 from calibench.metrics.scores import accuracy, brier, brier_terms, nll
+from calibench.options import confidence_level
 from calibench.predictions import Predictions
 from calibench.sums import counted
 
@@ -88,7 +89,7 @@ def compare(
         >>> compare(some, some).differences["top_label_ece"].value
         0.0
     """
-    _check_options(replicates, level)
+    _check_options(replicates, seed, level)
     refuse_other_examples(first, second)
     num_examples = first.num_examples
     first, second = first.present, second.present
@@ -258,11 +259,9 @@ def _difference(
     )
 
 
-def _check_options(replicates: int, level: float) -> None:
-    check_replicates(replicates)
-    if not 0 < level < 1:
-        msg = f"level must be between 0 and 1, got {level}."
-        raise ParameterError(msg)
+def _check_options(replicates: int, seed: int, level: float) -> None:
+    check_drawing(replicates, seed)
+    confidence_level(level)
     if math.ceil(level * (replicates + 1)) > replicates:
         least = math.ceil(level / (1 - level))
         msg = (

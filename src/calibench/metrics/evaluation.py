@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from calibench.binning import BinStats, lay, summarize
-from calibench.errors import FitError, ParameterError
+from calibench.errors import FitError
 from calibench.metrics import calibration_error, intervals, redraw
 from calibench.metrics.calibration_error import Functional
 from calibench.metrics.classwise import class_cells
@@ -19,7 +19,7 @@ from calibench.metrics.evaluation_binned import (
     of_sweep,
     values_alone,
 )
-from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
+from calibench.metrics.floor import NoiseFloor, check_drawing, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.measurement import (
     Evaluation,
@@ -33,6 +33,7 @@ from calibench.metrics.sweep import sweep_num_bins
 from calibench.metrics.top_k import among_top, of_rank, panel_k
 from calibench.metrics.unbinned import unbinned
 from calibench.metrics.verdict import verdict_on
+from calibench.options import confidence_level
 from calibench.posthoc.temperature import Temperature, optimal_temperature
 from calibench.predictions import UNCOUNTED, Predictions
 
@@ -91,10 +92,8 @@ def evaluate(
         >>> found.measurements["top_label_ece"].value
         0.25
     """
-    check_replicates(replicates)
-    if not 0 < level < 1:
-        msg = f"level must be between 0 and 1, got {level}."
-        raise ParameterError(msg)
+    check_drawing(replicates, seed)
+    confidence_level(level)
     given, some = some, some.present
     k, swept = panel_k(some.num_classes), None
     if some.is_counted:

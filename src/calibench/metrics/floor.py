@@ -6,11 +6,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from calibench.binning import Binning, lay, summarize
-from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import Functional, mean_size
 from calibench.metrics.redraw import redrawn_bins
+from calibench.options import whole_number
 from calibench.predictions import Predictions
 
+_MOST_REPLICATES = 1_000_000
 # Replicates this close to the observed value count as equal to it.
 _TIE = 1e-12
 
@@ -72,7 +73,7 @@ def noise_floor(
         >>> noise_floor(Predictions.from_probs([[1.0, 0.0]], [0])).mean
         0.0
     """
-    check_replicates(replicates)
+    check_drawing(replicates, seed)
     some = some.present
     counts = some.counts
     bins = lay(scheme, some.confidence, num_bins, counts)
@@ -99,12 +100,11 @@ def floor_of(
     )
 
 
-def check_replicates(replicates: int) -> None:
-    """Refuse to resample no times.
+def check_drawing(replicates: int, seed: int) -> None:
+    """Refuse to resample no times, or more often than anyone can wait for.
 
     Raises:
-        ParameterError: `replicates` is below 1.
+        ParameterError: `replicates` is not in 1..1000000, or `seed` is below 0.
     """
-    if replicates < 1:
-        msg = f"replicates must be at least 1, got {replicates}."
-        raise ParameterError(msg)
+    whole_number(replicates, "replicates", 1, _MOST_REPLICATES)
+    whole_number(seed, "seed", 0)

@@ -7,9 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.errors import ParameterError
 from calibench.metrics.intervals import Interval, quantile
 from calibench.metrics.scores import exact_mean
+from calibench.options import between
 from calibench.predictions import Predictions
 from calibench.sums import counted
 
@@ -89,9 +89,7 @@ def quantile_of(values: Values, count: Counts, share: float) -> float:
     Raises:
         ParameterError: `share` is not between 0 and 1.
     """
-    if not 0 < share < 1:
-        msg = f"share must be between 0 and 1, got {share}."
-        raise ParameterError(msg)
+    between(share, "share")
     # As the decimal that is meant: 0.05 * 20 is 1, which the float64 of 0.05 exceeds.
     rank = math.ceil(Fraction(str(float(share))) * int(count.sum()))
     return _ranked(values, count, rank)

@@ -14,7 +14,7 @@ from calibench.metrics.cells import NUM_CELLS, ODDS_STEPS
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation import OF_BINS, SMOOTH_TIE
 from calibench.metrics.evaluation_binned import of_class_sum
-from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
+from calibench.metrics.floor import NoiseFloor, check_drawing, floor_of
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN, Interval
 from calibench.metrics.measurement import (
     Evaluation,
@@ -34,6 +34,7 @@ from calibench.metrics.stream_results import (
 from calibench.metrics.stream_sweep import redrawn_right, state_sweep
 from calibench.metrics.stream_unbinned import unbinned_of_state
 from calibench.metrics.verdict import verdict_on
+from calibench.options import confidence_level
 from calibench.sums import from_limbs
 
 # They rank the classes of an example, and a state keeps the first class alone.
@@ -78,7 +79,8 @@ def evaluate_state(
         >>> evaluate_state(some, replicates=9).measurements["top_label_ece"].value
         0.25
     """
-    check_replicates(replicates)
+    check_drawing(replicates, seed)
+    confidence_level(level)
     values = results(state, num_bins) | {"accuracy": TopAverages.of(state).accuracy}
     measured = _averages(state, num_bins, level)
     stats = state.bins(num_bins)

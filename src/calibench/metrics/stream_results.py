@@ -25,6 +25,7 @@ from calibench.metrics.smooth import (
 )
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_top import TopLabelState, check_bins, stats_of
+from calibench.options import whole_number
 from calibench.sums import from_limbs
 
 # The series of the cells ends where a kernel of this width has damped it to e^-79.
@@ -134,9 +135,7 @@ def equal_mass_bins(state: TopLabelState, num_bins: int) -> tuple[BinStats, floa
         ParameterError: There are no examples, or `num_bins` is below 1.
     """
     check_bins(state, 1, NUM_CELLS)
-    if num_bins < 1:
-        msg = f"num_bins must be at least 1, got {num_bins}."
-        raise ParameterError(msg)
+    whole_number(num_bins, "num_bins", least=1)
     occupied = np.flatnonzero(state.top[0])
     sums = state.top[:, occupied]
     n, upto = state.num_examples, np.cumsum(sums[0])

@@ -21,6 +21,7 @@ from calibench.metrics.cells import (
     top_cells,
 )
 from calibench.metrics.saturation import ROUNDS_TO_ONE
+from calibench.options import whole_number
 from calibench.predictions import Predictions
 from calibench.sums import counted, from_limbs
 from calibench.validation import Array
@@ -259,7 +260,7 @@ def check_bins(state: TopLabelState, num_bins: int, num_cells: int) -> None:
     if state.num_examples == 0:
         msg = "a state without examples has no metrics. Update it first."
         raise ParameterError(msg)
-    if num_bins < 1 or num_cells % num_bins:
+    if whole_number(num_bins, "num_bins") < 1 or num_cells % num_bins:
         fitting = [b for b in range(1, 101) if num_cells % b == 0]
         msg = (
             f"num_bins {num_bins} does not divide the {num_cells:,} cells of a stream. "

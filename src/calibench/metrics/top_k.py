@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float64, Int64
 from calibench.binning import Binning, lay, summarize
 from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
+from calibench.options import whole_number
 from calibench.predictions import Predictions
 
 # The k of the panel, where there are more classes than that.
@@ -145,7 +146,7 @@ def _error(claims: Claims, num_bins: int, scheme: str | Binning) -> float:
 
 
 def _check_rank(k: int, num_classes: int) -> None:
-    if not 1 <= k <= num_classes:
+    if not 1 <= whole_number(k, "k") <= num_classes:
         msg = f"k must be from 1 to the {num_classes} classes, got {k}."
         raise ParameterError(msg)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from calibench.errors import ParameterError
 from calibench.metrics import soft_scores, truth
-from calibench.metrics.floor import NoiseFloor, check_replicates, floor_of
+from calibench.metrics.floor import NoiseFloor, check_drawing, floor_of
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN
 from calibench.metrics.measurement import Measurement
 from calibench.metrics.scores import exact_mean
 from calibench.metrics.truth import Terms, Truth, TruthKind
 from calibench.metrics.truth_definitions import truth_definitions
 from calibench.metrics.truth_intervals import of_soft_ece, of_truth_mean
+from calibench.options import confidence_level
 from calibench.predictions import Labels, Predictions, unweighted
 
 _MEANS: dict[str, Callable[[Predictions, Truth], Terms]] = {
@@ -113,10 +113,8 @@ def evaluate_truth(
         >>> found.measurements["true_calibration_error"].value
         0.25
     """
-    check_replicates(replicates)
-    if not 0 < level < 1:
-        msg = f"level must be between 0 and 1, got {level}."
-        raise ParameterError(msg)
+    check_drawing(replicates, seed)
+    confidence_level(level)
     known = truth.truth_for(unweighted(some, "evaluate_truth"), known)
     terms = {name: of(some, known) for name, of in _MEANS.items()}
     values = {name: exact_mean(each) for name, each in terms.items()}
