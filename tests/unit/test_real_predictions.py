@@ -8,6 +8,8 @@ import pytest
 from calibench import metrics
 from calibench.lab.data.prediction_files import read_predictions
 from calibench.posthoc import Temperature
+from command_line import calibench
+from pages import row_of, sections
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/predictions.json").read_text("utf-8"))
@@ -37,3 +39,24 @@ def test_temperature_lowers_the_loss_and_not_the_accuracy(name):
     assert metrics.accuracy(better) == metrics.accuracy(some)
     assert metrics.nll(better) < metrics.nll(some)
     assert metrics.noise_floor(some, replicates=99).p_value == 0.01
+
+
+@pytest.mark.parametrize("name", GOLDEN["files"])
+def test_the_page_shows_what_the_command_prints(name):
+    real_predictions(name)
+    content = sections("metrics.md")["Two real models"]
+    shown = content.partition(f"calibench evaluate {name}\n```\n\n```\n")[2]
+    done = calibench("evaluate", FOLDER / name)
+    assert done.code == 0
+    assert done.out.rstrip() == shown.partition("\n```")[0]
+
+
+def test_the_page_has_the_values_to_six_decimals():
+    content = sections("metrics.md")["Two real models"]
+    some = [real_predictions(name) for name in GOLDEN["files"]]
+    found = [metrics.evaluate(each, replicates=1).measurements for each in some]
+    values = {name: [each[name].value for each in found] for name in found[0]}
+    values["optimal_temperature"] = [metrics.optimal_temperature(each) for each in some]
+    for name, row in values.items():
+        cells = row_of(content, name).split("|")[2:4]
+        assert [cell.strip() for cell in cells] == [f"{value:.6f}" for value in row]
