@@ -38,6 +38,23 @@ def test_nothing_is_taken_off_where_no_noise_shows():
     assert metrics.debiased_l1(binary([0.75], [True])) == 0
 
 
+def test_debiasing_is_what_others_simulate():
+    others = pytest.importorskip("calibration.utils")
+    rng = np.random.default_rng(0)
+    levels = np.repeat([0.55, 0.7, 0.8, 0.9, 0.99], 500)
+    right = rng.random(2500) < levels**1.05
+    bins = [
+        list(zip(levels[rows], right[rows], strict=True))
+        for rows in np.arange(2500).reshape(5, 500)
+    ]
+    np.random.seed(0)  # noqa: NPY002 - they draw from the global state
+    simulated = others.normal_debiased_ce(bins, power=1, resamples=4000)
+    found = metrics.debiased_l1(binary(levels, right))
+    # The spread of a simulation is 0.008 / 63, and they divide by n, not n - 1.
+    assert found == pytest.approx(simulated, abs=5e-4)
+    assert abs(found - metrics.top_label_ece(binary(levels, right))) > 1e-3
+
+
 def test_what_debiasing_leaves_of_the_bias():
     # One bin, calibrated: E|g| = s sqrt(2 / pi), of which sqrt(2) - 1 goes.
     rng = np.random.default_rng(0)

@@ -26,8 +26,8 @@ def classwise_rms_error(
         ParameterError: `num_bins` is below 1, or there is no such scheme.
 
     Source:
-        Kumar et al. 2019, definition 2.3 (marginal calibration error), every class with
-        the weight 1 / K.
+        Kumar et al. 2019 (marginal calibration error), here with equal weights for all
+        classes.
 
     Example:
         >>> some = Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1])

@@ -55,10 +55,11 @@ def debiased_l1(
         ParameterError: `num_bins` is below 1, or there is no such scheme.
 
     Source:
-        Kumar et al. 2019, section 5 for l1, who average over simulated bins; the mean
-        of a folded normal gives that average without simulation. Theirs takes a (1 - a)
-        / n_b for s_b^2, and refuses bins of one example. Ferro and Fricker 2012 and
-        Broecker 2012 treat the bias of the squared error.
+        Kumar et al. 2019, whose package (`get_ece(debias=True)`) averages over
+        simulated bins; the mean of a folded normal gives that average without
+        simulation. Theirs takes a (1 - a) / n_b for s_b^2, and refuses bins of one
+        example. Ferro and Fricker 2012 and Broecker 2012 treat the bias of the squared
+        error.
 
     Example:
         One example right and one wrong, both at 0.5: the gap is 0, and noise of
