@@ -14,7 +14,13 @@ _LOW = 2**30 - 1
 _LOW_HALF = 2**27 - 1
 _IMPLICIT = 2**52
 
-_compiled = njit(nogil=True, cache=True, error_model="numpy")
+
+def _compiled(function):
+    # Compiled once a machine, or once a process where nothing can be kept.
+    try:
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except (RuntimeError, OSError):
+        return njit(nogil=True, error_model="numpy")(function)
 
 
 @_compiled

@@ -1,8 +1,13 @@
 """The compiled pass has the bits of numpy, and refuses what numpy refuses."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+import calibench
 from calibench.errors import DataError, ParameterError
 from calibench.metrics import one_pass
 from calibench.metrics.stream import MetricState
@@ -154,6 +159,40 @@ def test_without_numba_the_bits_are_the_same(monkeypatch):
     compiled = bits(MetricState.of_arrays(values, labels, kind="logits"))
     monkeypatch.setattr(one_pass, "_kernel", lambda: None)
     assert bits(MetricState.of_arrays(values, labels, kind="logits")) == compiled
+
+
+def test_a_numba_that_cannot_be_imported_is_done_without(monkeypatch):
+    values, labels = rows("logits", 10, np.float32)
+    compiled = bits(TopLabelState.of_arrays(values, labels, kind="logits"))
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "calibench.kernel")
+    monkeypatch.delattr(calibench, "kernel")
+    one_pass._kernel.cache_clear()
+    try:
+        assert one_pass._kernel() is None
+        found = TopLabelState.of_arrays(values, labels, kind="logits")
+    finally:
+        one_pass._kernel.cache_clear()
+    assert bits(found) == compiled
+
+
+def test_code_is_compiled_where_nothing_can_be_kept():
+    script = (
+        "import numpy as np\n"
+        "from calibench.metrics.stream_top import TopLabelState\n"
+        "probs, labels = np.array([[0.75, 0.25], [1.0, 0.0]]), np.array([0, 1])\n"
+        "state = TopLabelState.of_arrays(probs, labels, kind='probs')\n"
+        "print(state.result()['overconfidence'])\n"
+    )
+    nowhere = dict(os.environ, NUMBA_CACHE_DIR="/dev/null/nowhere")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=nowhere,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("0.5\n", 0), done.stderr
 
 
 def test_inputs_are_left_alone():

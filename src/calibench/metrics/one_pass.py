@@ -1,6 +1,5 @@
 """A metric state of large arrays in one pass, compiled where numba is installed."""
 
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import pairwise
@@ -97,9 +96,10 @@ def _is_plain(values: Array, labels: Array) -> bool:
 
 @cache
 def _kernel() -> ModuleType | None:
-    if importlib.util.find_spec("numba") is None:
+    try:
+        # numba takes half a second to import, and is an extra; some of its versions
+        # refuse some of numpy's.
+        from calibench import kernel  # noqa: PLC0415
+    except ImportError:
         return None
-    # numba takes half a second to import, and is an extra.
-    from calibench import kernel  # noqa: PLC0415
-
     return kernel
