@@ -87,6 +87,34 @@ def test_every_layout_and_dtype_is_read(num_classes):
         assert bits(MetricState.of_arrays(values, same, kind="logits")) == expected
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.usefixtures("compiled_only")
+def test_one_column_is_read_as_two(kind, dtype):
+    values, labels = rows(kind, 2, dtype, n=9000)
+    for one in (values[:, 1], values[:, 1:]):
+        expected = bits(MetricState.of(MAKE[kind](one, labels)))
+        found = MetricState.of_arrays(one, labels, kind=kind, workers=2)
+        assert bits(found) == expected
+
+
+def test_one_column_is_refused_as_by_numpy():
+    values, labels = rows("probs", 2, np.float32)
+    for at, bad in ((slice(None), 1.0), (50, np.nan), (50, -0.5), (50, 1.5)):
+        one = values[:, 1].copy()
+        one[at] = bad
+        target = np.zeros_like(labels)
+        with pytest.raises(DataError) as expected:
+            Predictions.from_probs(one[:, None], target)
+        with pytest.raises(DataError) as found:
+            MetricState.of_arrays(one[:, None], target, kind="probs")
+        assert str(found.value) == str(expected.value)
+    above = np.array([0.5, np.nextafter(np.float32(1), np.float32(2))], np.float32)
+    state = TopLabelState.of_arrays(above, np.array([1, 1]), kind="probs")
+    expected = TopLabelState.of(Predictions.from_probs(above, [1, 1]))
+    assert bits(state) == bits(expected)
+
+
 @pytest.mark.parametrize("num_classes", [4, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_probabilities_above_one_by_rounding_are_read_as_one(num_classes, dtype):

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TypeVar, cast, get_args
 
 import numpy as np
+from jaxtyping import Float64
 
 from calibench.errors import DataError, ParameterError
 from calibench.metrics.block_sums import BlockSums
@@ -38,16 +39,17 @@ def state_of(
     kernel = _kernel()
     if kernel is None or not _is_plain(values, labels):
         return _plain(scope, values, labels, kind)
-    passes = [BlockSums(kernel, kind, values, scope) for _ in range(workers)]
+    like = _two_columns(values[:1], kind) if _is_binary(values) else values
+    passes = [BlockSums(kernel, kind, like, scope) for _ in range(workers)]
     spans = _spans(len(values), workers)
     with ThreadPoolExecutor(workers) as pool:
-        sound = list(pool.map(partial(_add, values, labels), passes, spans))
+        sound = list(pool.map(partial(_add, values, labels, kind), passes, spans))
     if not all(sound):
         # numpy finds the first row that is wrong and says what is.
         return _plain(scope, values, labels, kind)
-    state = scope.empty(values.shape[1])
+    state = scope.empty(like.shape[1])
     for each in passes:
-        state = state.merge(scope(values.shape[1], **each.arrays()))
+        state = state.merge(scope(like.shape[1], **each.arrays()))
     return state
 
 
@@ -56,17 +58,35 @@ def _spans(size: int, parts: int) -> list[range]:
     return [range(*span) for span in pairwise(ends)]
 
 
-def _add(values: np.ndarray, labels: np.ndarray, sums: BlockSums, span: range) -> bool:
+def _add(
+    values: np.ndarray, labels: np.ndarray, kind: Kind, sums: BlockSums, span: range
+) -> bool:
+    is_binary = _is_binary(values)
     for start in span[:: sums.rows]:
         rows = slice(start, min(start + sums.rows, span.stop))
-        if not sums.add(values[rows], labels[rows].astype(np.int64, copy=False)):
+        some = _two_columns(values[rows], kind) if is_binary else values[rows]
+        if not sums.add(some, labels[rows].astype(np.int64, copy=False)):
             return False
     return True
 
 
+def _is_binary(values: np.ndarray) -> bool:
+    return values.ndim == 1 or values.shape[1] == 1
+
+
+def _two_columns(values: np.ndarray, kind: Kind) -> Float64[np.ndarray, "rows 2"]:
+    """The columns that `Predictions` makes of one, or NaN for what it may refuse."""
+    column = values.reshape(-1, 1).astype(np.float64)
+    if kind == "logits":
+        return np.hstack([np.zeros_like(column), column])
+    if not (column.min() >= 0 and column.max() <= 1) or (column == 1).all():
+        return np.full((len(column), 2), np.nan)
+    return np.hstack([1 - column, column])
+
+
 def _plain(scope: type[State], values: Array, labels: Array, kind: Kind) -> State:
     make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
-    if not _is_plain(values, labels):
+    if not _is_plain(values, labels) or _is_binary(values):
         return scope.of(make(values, labels))
     try:
         state = scope.empty(values.shape[1])
@@ -87,10 +107,9 @@ def _is_plain(values: Array, labels: Array) -> bool:
         and values.dtype in _NATIVE
         and labels.dtype.kind in "iu"
         and labels.dtype.isnative
-        and values.ndim == 2
-        and values.shape[1] > 1
+        and values.ndim in {1, 2}
+        and values.size > 0
         and values.shape[:1] == labels.shape
-        and len(values) > 0
     )
 
 
