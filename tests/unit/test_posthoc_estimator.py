@@ -8,7 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from calibench.errors import DataError, FitError, ParameterError
-from calibench.posthoc import Temperature
+from calibench.posthoc import CALIBRATORS, Temperature
 from calibench.posthoc.estimator import CalibratedClassifier
 from calibench.predictions import Predictions
 
@@ -20,26 +20,76 @@ def noisy(num_examples=150):
     return x, np.array(["no", "yes"])[y]
 
 
+# Why a check of scikit-learn's cannot pass: what it fits on has no optimum.
+APART = "its clusters are told apart without error, so the NLL falls for ever"
+FEW = "its ten examples are told apart without error in some class"
+RANDOM = "its labels are drawn at random: the held-out logits rank them no better"
+
+BLOBS = dict.fromkeys(
+    [
+        "check_pipeline_consistency",
+        "check_estimators_pickle",
+        "check_classifiers_classes",
+    ],
+    APART,
+)
+SCALES = BLOBS | dict.fromkeys(
+    [
+        "check_n_features_in_after_fitting",
+        "check_dtype_object",
+        "check_estimators_nan_inf",
+        "check_fit_idempotent",
+    ],
+    RANDOM,
+)
+CANNOT_APPLY = {
+    "temperature": SCALES,
+    "focal_link": SCALES,
+    "vector_scaling": BLOBS
+    | dict.fromkeys(
+        [
+            "check_positive_only_tag_during_fit",
+            "check_estimators_nan_inf",
+            "check_fit2d_1feature",
+        ],
+        FEW,
+    ),
+    "matrix_scaling": BLOBS | {"check_fit2d_1feature": FEW},
+    "dirichlet": BLOBS | {"check_fit2d_1feature": FEW},
+    "histogram_binning": {},
+    "isotonic": {},
+    "order_preserving_isotonic": {},
+}
+
+
+def causes(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("method", CALIBRATORS)
 @pytest.mark.filterwarnings("ignore")
-def test_the_whole_contract():
+def test_the_contract_wherever_the_data_have_an_optimum(method):
+    settings = {"gamma": 1.0} if method == "focal_link" else None
     results = check_estimator(
-        CalibratedClassifier(method="histogram_binning"), on_fail=None, on_skip=None
+        CalibratedClassifier(method=method, settings=settings),
+        expected_failed_checks=CANNOT_APPLY[method],
+        on_fail=None,
+        on_skip=None,
     )
     assert len(results) > 50
-    assert [each for each in results if each["status"] == "failed"] == []
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_contract_where_there_is_an_optimum():
-    results = check_estimator(
-        CalibratedClassifier(), legacy=False, on_fail=None, on_skip=None
-    )
-    failures = [each for each in results if each["status"] == "failed"]
-    assert len(results) - len(failures) > 10
-    # Data that are told apart without error, or labels drawn at random, have no
-    # optimal temperature; nothing else may fail.
-    reasons = {each["check_name"]: each["exception"] for each in failures}
-    assert {name: e for name, e in reasons.items() if not isinstance(e, FitError)} == {}
+    by_status = {"failed": set(), "xfail": set(), "skipped": set(), "passed": set()}
+    for each in results:
+        by_status[each["status"]].add(each["check_name"])
+    assert by_status["failed"] == set()
+    # A check that passes after all is to be taken off the list.
+    assert by_status["xfail"] == set(CANNOT_APPLY[method])
+    # Other array libraries are an experiment of scikit-learn, off unless asked for.
+    assert by_status["skipped"] <= {"check_array_api_input"}
+    for each in results:
+        if each["status"] == "xfail":
+            assert any(isinstance(e, FitError) for e in causes(each["exception"]))
 
 
 def test_the_calibrator_sees_cross_validated_probabilities():

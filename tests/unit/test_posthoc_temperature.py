@@ -58,7 +58,7 @@ def test_probabilities_of_zero_off_the_label():
         ([[1.0, 0.0], [0.0, 3.0]], [0, 1], "every label has the largest logit"),
         ([[1.0, 1.0], [0.0, 3.0]], [0, 1], "every label has the largest logit"),
         ([[1.0, 0.0], [0.0, 3.0]], [1, 0], "T = infinity"),
-        ([[0.0, 0.0]], [0], "every label has the largest logit"),
+        ([[0.0, 0.0]], [0], "the same at every temperature"),
         # Symmetric: as often right as wrong.
         ([[1.0, 0.0], [1.0, 0.0]], [0, 1], "T = infinity"),
     ],

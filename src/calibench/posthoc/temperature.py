@@ -58,8 +58,9 @@ class Temperature(Calibrator):
             LeakageError: The predictions are of the test split.
             FitError: There is no finite optimum: every label has the largest logit, so
                 that the NLL falls towards T = 0; or the logits tell nothing about the
-                labels, so that it falls towards T = infinity; or a label has
-                probability 0, so that it is infinite.
+                labels, so that it falls towards T = infinity; or they are all equal,
+                so that no temperature matters; or a label has probability 0, so that
+                it is infinite.
 
         Source:
             Guo et al. 2017, section 4.2.
@@ -149,6 +150,13 @@ def _refuse_without_optimum(
             f"temperature has no optimum {about}: row {row} (counted from 0) gives its "
             "label probability 0, so the NLL is infinite at every temperature. Give "
             "logits instead of rounded probabilities."
+        )
+        raise FitError(msg)
+    if not logits.any():
+        msg = (
+            f"temperature has no single optimum {about}: the logits of each are all "
+            "equal, so the NLL is the same at every temperature. Check that they are "
+            "the right columns."
         )
         raise FitError(msg)
     if not depth.any():
