@@ -28,9 +28,8 @@ WHOLE = Predictions.from_logits(LOGITS, LABELS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Seven rows at a time, so that parts end everywhere."""
-    for name in ("prediction_layout", "prediction_csv"):
+    for name in ("prediction_layout", "prediction_csv", "prediction_parquet"):
         monkeypatch.setattr(f"calibench.lab.data.{name}.CHUNK", 21)
-    monkeypatch.setattr("calibench.lab.data.prediction_parquet.BATCH", 48)
 
 
 def write_npz(path, logits=LOGITS, labels=LABELS):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from calibench.errors import DataError, RowError
+from calibench.errors import DataError
 from calibench.lab.data.prediction_fragments import (
     Fragment,
     chunks_of,
@@ -17,7 +17,7 @@ from calibench.lab.data.prediction_fragments import (
 )
 from calibench.lab.data.prediction_layout import RawChunk, Wanted
 from calibench.lab.data.prediction_source import StoredFile
-from calibench.lab.data.prediction_stream import checked
+from calibench.lab.data.prediction_stream import checked, counted_from
 from calibench.lab.engines import Engine
 from calibench.metrics.stream import MetricState
 from calibench.predictions import Predictions
@@ -68,14 +68,12 @@ def states_in(raw: RawChunk) -> Iterator[tuple[str, MetricState]]:
     Raises:
         DataError: A row is not valid, or weights are not whole numbers.
     """
-    if raw.groups is not None or raw.weights is not None:
-        for name, part in parts_of(checked(raw), raw.groups):
-            yield name, MetricState.of(part)
+    if raw.groups is None and raw.weights is None:
+        with counted_from(raw.start):
+            yield "", MetricState.of_arrays(raw.values, raw.labels, kind=raw.kind)
         return
-    try:
-        yield "", MetricState.of_arrays(raw.values, raw.labels, kind=raw.kind)
-    except RowError as error:
-        raise error.moved(raw.start) from error
+    for name, part in parts_of(checked(raw), raw.groups):
+        yield name, MetricState.of(part)
 
 
 def parts_of(

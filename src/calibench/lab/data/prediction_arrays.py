@@ -208,17 +208,19 @@ def npy_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
 @contextmanager
 def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
     try:
-        with (
-            file.open() as stream,
-            zipfile.ZipFile(stream) as archive,
-            ExitStack() as opened,
-        ):
-            found = archive.namelist()
-            chosen = _choose_array(found, wanted)
+        with ExitStack() as opened:
+
+            def archive() -> zipfile.ZipFile:
+                stream = opened.enter_context(file.open())
+                return opened.enter_context(zipfile.ZipFile(stream))
+
+            chosen = _choose_array(archive().namelist(), wanted)
             arrays = []
             for name in [chosen, "labels", *wanted.vectors()]:
-                info = archive.getinfo(f"{name}.npy")
-                member = opened.enter_context(archive.open(info))
+                # A stream for each: two members of one would fetch each other's blocks.
+                archive_of_one = archive()
+                info = archive_of_one.getinfo(f"{name}.npy")
+                member = opened.enter_context(archive_of_one.open(info))
                 arrays.append(stored_array(member, name, info.file_size))
             yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
     except DataError:

@@ -26,8 +26,6 @@ ArrowSchema: TypeAlias = Any
 ArrowArray: TypeAlias = Any
 ArrowType: TypeAlias = Any
 
-# Numbers decoded at a time: a column costs some microseconds, however short it is.
-BATCH = 2**20
 _LONGEST_NAME = 1000
 
 

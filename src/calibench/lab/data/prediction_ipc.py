@@ -18,6 +18,7 @@ from calibench.lab.data.prediction_source import StoredFile, arrow_module
 # A record batch is decoded whole: 65,536 rows of 1,000 classes in float32, and labels.
 _LARGEST_BATCH = 2**28
 _FIRST_FEATHER = b"FEA1"
+_AROUND_HEADER = 2**13
 
 
 def ipc_layout(file: StoredFile, wanted: Wanted) -> Layout:
@@ -26,7 +27,8 @@ def ipc_layout(file: StoredFile, wanted: Wanted) -> Layout:
     Raises:
         DataError: It is damaged, or something else, or a batch is too large.
     """
-    with damage("Arrow file"), file.open() as stream:
+    # Headers lie apart, so little is fetched around each.
+    with damage("Arrow file"), file.open(block=_AROUND_HEADER) as stream:
         _refuse_first_feather(stream)
         cuts, row = [], 0
         for header in record_headers(stream, file.size):

@@ -7,21 +7,21 @@ from typing import Any
 from calibench.errors import DataError
 from calibench.lab.data.parquet_pages import page_has_checksum
 from calibench.lab.data.prediction_arrow import (
-    BATCH,
     Columns,
     damage,
     one_split,
     width_of_first,
 )
-from calibench.lab.data.prediction_layout import Layout, RawChunk, Span, Wanted
+from calibench.lab.data.prediction_layout import CHUNK, Layout, RawChunk, Span, Wanted
 from calibench.lab.data.prediction_source import StoredFile, arrow_module
 
 # A row of many lists, or one long list, is decoded whole; numbers compress a little, so
 # a row group that claims to unfold a hundredfold is built to exhaust memory.
 _LARGEST_EXPANSION = 100
 _UNSUSPICIOUS_BYTES = 2**28
-# Read ahead, over all columns together.
-_BUFFERED = 2**25
+# Read ahead, over all columns together. Columns lie apart, so pyarrow fetches for each.
+_BUFFERED = 2**26
+_SMALL_BLOCK = 2**14
 
 
 def parquet_layout(file: StoredFile, wanted: Wanted) -> Layout:
@@ -70,7 +70,7 @@ def parquet_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[Raw
         columns = Columns.among(table.schema_arrow, wanted)
         units = span.units or range(table.metadata.num_row_groups)
         batches = table.iter_batches(
-            batch_size=max(1, BATCH // span.width),
+            batch_size=max(1, CHUNK // span.width),
             row_groups=list(units),
             columns=columns.names,
             use_threads=False,
@@ -81,14 +81,14 @@ def parquet_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[Raw
 @contextmanager
 def _opened(file: StoredFile) -> Iterator[tuple[Any, Any]]:
     pq = arrow_module("pyarrow.parquet")
-    with damage("Parquet file"), file.open() as stream:
+    with damage("Parquet file"), file.open(_SMALL_BLOCK) as stream:
         metadata = pq.read_metadata(stream)
         share = _BUFFERED // max(metadata.num_columns, 1)
         table = pq.ParquetFile(
             stream,
             metadata=metadata,
             page_checksum_verification=True,
-            buffer_size=min(max(share, 2**14), 2**21),
+            buffer_size=min(max(share, _SMALL_BLOCK), 2**21),
         )
         yield stream, table
 

@@ -21,7 +21,8 @@ from calibench.errors import (
 
 # The file systems that pyarrow brings; others are asked of fsspec.
 _OF_ARROW = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
-_BLOCK = 2**20
+# Fetched at a time of a file that is read from end to end, to make up for latency.
+_BLOCK = 2**22
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ class StoredFile:
         """The end of the name that tells the format, in lower case."""
         return PurePosixPath(self.name).suffix.lower()
 
-    def open(self) -> BufferedReader:
+    def open(self, block: int | None = None) -> BufferedReader:
         """Open it for reading; every failure later on is a `ResourceError` as well.
+
+        Args:
+            block: Bytes fetched at a time over a network; some MB unless given.
 
         Raises:
             OSError: It may not be read.
@@ -67,7 +71,7 @@ class StoredFile:
             return Path(self.path).open("rb")
         with refusals(self.hidden):
             stream = _Guarded(self.system.open_input_file(self.path), self.hidden)
-        return BufferedReader(stream, _BLOCK)
+        return BufferedReader(stream, block or _BLOCK)
 
     def beside(self, name: str) -> "StoredFile":
         """The file of another name in the same folder.

@@ -1,6 +1,7 @@
 """Predictions of files, folders and globs as one data set, in bounded memory."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,14 +71,21 @@ def checked(raw: RawChunk) -> Predictions:
     """
     is_logits = raw.kind == "logits"
     make = Predictions.from_logits if is_logits else Predictions.from_probs
-    try:
+    with counted_from(raw.start):
         some = make(raw.values, raw.labels)
         if raw.weights is None:
             return some
         numbers = weight_numbers(raw.weights, some.num_examples)
-    except RowError as error:
-        raise error.moved(raw.start) from error
     return replace(some, weights=counted_or_not(numbers))
+
+
+@contextmanager
+def counted_from(row: int) -> Iterator[None]:
+    """Count the row that an error names from the start of the file, not of a part."""
+    try:
+        yield
+    except RowError as error:
+        raise error.moved(row) from error
 
 
 def joined(chunks: Sequence[Chunk]) -> Predictions:
