@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
-from typing import IO, TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from calibench.lab.data.prediction_layout import (
 from calibench.lab.data.prediction_source import StoredFile
 
 # What `open` returns, and what a zip archive does.
-Stream: TypeAlias = IO[bytes] | io.BufferedIOBase
+Stream: TypeAlias = io.BufferedIOBase
 
 # The columns of an array in Fortran order lie apart, so it is read whole or not at all.
 _LARGEST_WHOLE = 2**28
@@ -209,18 +209,13 @@ def npy_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
 def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
     try:
         with ExitStack() as opened:
-
-            def archive() -> zipfile.ZipFile:
-                stream = opened.enter_context(file.open())
-                return opened.enter_context(zipfile.ZipFile(stream))
-
-            chosen = _choose_array(archive().namelist(), wanted)
+            chosen = _choose_array(_archive(file, opened).namelist(), wanted)
             arrays = []
             for name in [chosen, "labels", *wanted.vectors()]:
                 # A stream for each: two members of one would fetch each other's blocks.
-                archive_of_one = archive()
-                info = archive_of_one.getinfo(f"{name}.npy")
-                member = opened.enter_context(archive_of_one.open(info))
+                archive = _archive(file, opened)
+                info = archive.getinfo(f"{name}.npy")
+                member = cast("Stream", opened.enter_context(archive.open(info)))
                 arrays.append(stored_array(member, name, info.file_size))
             yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
     except DataError:
@@ -233,6 +228,11 @@ def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
         # EINVAL: a damaged directory sends the reader to impossible places.
         msg = f"not a readable .npz archive ({error}). Write it again with numpy.savez."
         raise DataError(msg) from error
+
+
+def _archive(file: StoredFile, opened: ExitStack) -> "zipfile.ZipFile":
+    stream = opened.enter_context(file.open())
+    return opened.enter_context(zipfile.ZipFile(stream))
 
 
 @contextmanager

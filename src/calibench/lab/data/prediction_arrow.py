@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from calibench.lab.data.prediction_layout import (
 from calibench.lab.data.prediction_source import arrow_module
 
 # pyarrow has no type stubs.
+ArrowBatch: TypeAlias = Any
 ArrowSchema: TypeAlias = Any
 ArrowArray: TypeAlias = Any
 ArrowType: TypeAlias = Any
@@ -92,22 +93,36 @@ class Columns:
             DataError: A value is missing, or a list has another length than `width`.
         """
         for batch in batches:
-            labels = _numbers(batch.column(self.label), self.label, start)
-            if self.is_list:
-                (lists,) = self.values
-                matrix = _of_lists(batch.column(lists), lists, width, start)
-            else:
-                columns = [_numbers(batch.column(n), n, start) for n in self.values]
-                matrix = _side_by_side(columns)
-            groups = weights = None
-            if (by := self.wanted.by) is not None:
-                groups = _names(batch.column(by), by, start)
-            if (name := self.wanted.weights) is not None:
-                weights = _numbers(batch.column(name), name, start)
-            whole = RawChunk(self.kind, matrix, labels, groups, weights=weights)
-            for rows in blocks_of(range(batch.num_rows), matrix.shape[1]):
-                yield replace(whole.of(rows), start=start + rows.start)
+            for rows in blocks_of(range(batch.num_rows), width):
+                part = batch.slice(rows.start, rows.stop - rows.start)
+                yield self._chunk(part, width, start + rows.start)
+                del part
             start += batch.num_rows
+            # Held while the next is read, it would be twice the memory.
+            del batch
+
+    def _chunk(self, batch: ArrowBatch, width: int, start: int) -> RawChunk:
+        labels = _numbers(batch.column(self.label), self.label, start)
+        if self.is_list:
+            (name,) = self.values
+            # A copy, or a chunk that somebody still holds would keep its whole batch.
+            matrix = _of_lists(batch.column(name), name, width, start).copy()
+        else:
+            columns = [_numbers(batch.column(n), n, start) for n in self.values]
+            matrix = _side_by_side(columns)
+        groups = weights = None
+        if (by := self.wanted.by) is not None:
+            groups = _names(batch.column(by), by, start)
+        if (weight := self.wanted.weights) is not None:
+            weights = _numbers(batch.column(weight), weight, start).copy()
+        return RawChunk(
+            kind=self.kind,
+            values=matrix,
+            labels=labels.copy(),
+            groups=groups,
+            start=start,
+            weights=weights,
+        )
 
 
 @contextmanager

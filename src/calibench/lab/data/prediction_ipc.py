@@ -1,8 +1,9 @@
 """Predictions in `.arrow` and `.feather`: files and streams of record batches."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
-from typing import Any
+from typing import Any, TypeAlias
 
 from calibench.errors import DataError
 from calibench.lab.data.arrow_messages import FILE_MAGIC, RecordHeader, record_headers
@@ -14,6 +15,9 @@ from calibench.lab.data.prediction_arrow import (
 )
 from calibench.lab.data.prediction_layout import Layout, RawChunk, Span, Wanted
 from calibench.lab.data.prediction_source import StoredFile, arrow_module
+
+# A stream of pyarrow or of Python.
+ArrowStream: TypeAlias = Any
 
 # A record batch is decoded whole: 65,536 rows of 1,000 classes in float32, and labels.
 _LARGEST_BATCH = 2**28
@@ -54,24 +58,35 @@ def ipc_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
     Raises:
         DataError: It is damaged, or something else.
     """
-    with damage("Arrow file"), file.open() as stream:
+    with _opened(file) as stream:
         columns = Columns.among(_schema(stream)[0], wanted)
         batches = _batches(stream, columns.names, span.units)
         yield from columns.chunks(batches, span.width, span.start)
 
 
 def _column(file: StoredFile, name: str) -> Iterator[Any]:
-    with damage("Arrow file"), file.open() as stream:
+    with _opened(file) as stream:
         for batch in _batches(stream, [name], range(0)):
             yield batch.column(0)
 
 
-def _schema(stream: BufferedReader) -> tuple[Any, bool]:
+@contextmanager
+def _opened(file: StoredFile) -> Iterator[ArrowStream]:
+    pa = arrow_module("pyarrow")
+    with damage("Arrow file"):
+        # Through a stream of Python a batch would be in memory twice.
+        opened = pa.OSFile(file.path) if file.system is None else file.open()
+        with opened as stream:
+            yield stream
+
+
+def _schema(stream: ArrowStream) -> tuple[Any, bool]:
     is_file = _is_file(stream)
     return _reader(stream, is_file=is_file).schema, is_file
 
 
-def _batches(stream: BufferedReader, names: list[str], units: range) -> Iterator[Any]:
+def _batches(stream: ArrowStream, names: list[str], units: range) -> Iterator[Any]:
+    pa = arrow_module("pyarrow")
     schema, is_file = _schema(stream)
     fields = [schema.get_field_index(name) for name in names]
     reader = _reader(stream, fields, is_file=is_file)
@@ -83,11 +98,16 @@ def _batches(stream: BufferedReader, names: list[str], units: range) -> Iterator
     for batch in batches:
         # Offsets and lengths come from the file, and pyarrow trusts them otherwise.
         batch.validate(full=True)
-        yield batch
+        try:
+            yield batch
+        finally:
+            # One batch at a time: its memory goes back before another is read.
+            del batch
+            pa.default_memory_pool().release_unused()
 
 
 def _reader(
-    stream: BufferedReader, fields: list[int] | None = None, *, is_file: bool
+    stream: ArrowStream, fields: list[int] | None = None, *, is_file: bool
 ) -> Any:  # noqa: ANN401
     ipc = arrow_module("pyarrow.ipc")
     options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
@@ -96,7 +116,7 @@ def _reader(
     return opened(stream, options=options)
 
 
-def _is_file(stream: BufferedReader) -> bool:
+def _is_file(stream: ArrowStream) -> bool:
     stream.seek(0)
     return stream.read(len(FILE_MAGIC)) == FILE_MAGIC
 

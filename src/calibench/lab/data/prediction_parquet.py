@@ -88,6 +88,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[Any, Any]]:
             stream,
             metadata=metadata,
             page_checksum_verification=True,
+            # Else all row groups stay in memory until the last is read.
+            pre_buffer=False,
             buffer_size=min(max(share, _SMALL_BLOCK), 2**21),
         )
         yield stream, table

@@ -81,7 +81,7 @@ def _of_npz(file: StoredFile, kind: str | None) -> Read:
             chosen = _choose(kind, [k for k in _PREFIX if k in names], names)
             info = archive.getinfo(f"{chosen}.npy")
             with archive.open(info) as inside:
-                return chosen, _array(chosen, inside, info.file_size)
+                return chosen, _array(chosen, cast("Stream", inside), info.file_size)
     except DataError:
         raise
     except (*DAMAGE, OSError) as error:
