@@ -20,7 +20,7 @@ from fuzzing.case import Case
 SECONDS = 2.0
 # A message quotes what it found; a whole file in it helps nobody.
 LONGEST_MESSAGE = 5000
-_BELOW_ZERO = {"confidence_gap", "debiased_l2"}
+_BELOW_ZERO = {"confidence_gap", "debiased_l1", "debiased_l2"}
 
 
 class TooSlowError(BaseException):
