@@ -11,7 +11,7 @@ from calibench.calibrate_cli import calibrate_app
 from calibench.data_cli import DataDir, data_app, data_dir
 from calibench.errors import CalibenchError, system_refusal
 from calibench.evaluate_cli import definitions, evaluate
-from calibench.printing import AsJson, print_content, print_rows
+from calibench.printing import AsJson, print_content, print_rows, printable
 
 # Heavy imports wait inside the commands that need them, so that --help is quick.
 
@@ -235,4 +235,4 @@ def _fail(message: str, exit_code: int) -> NoReturn:
 
 
 def _talk(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")

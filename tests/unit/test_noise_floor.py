@@ -8,6 +8,7 @@ import pytest
 from calibench import metrics
 from calibench.binning import equal_width, summarize
 from calibench.errors import ParameterError
+from calibench.metrics import redraw
 from calibench.metrics.calibration_error import (
     largest_size,
     mean_excess,
@@ -153,3 +154,12 @@ def test_a_class_of_probability_zero_is_never_drawn():
 def test_no_replicates_are_refused():
     with pytest.raises(ParameterError, match="replicates must be at least 1, got 0"):
         metrics.noise_floor(binary([0.75], [True]), replicates=0)
+
+
+@pytest.mark.parametrize("confidence", [[0.7, 0.9], [0.5, 1.0, 1.0], [1.0, 1.0]])
+def test_replicates_that_are_alike_are_scored_once(confidence, monkeypatch):
+    """With the same bits as one by one."""
+    confidence = np.array(confidence)
+    found = redraw.redrawn_smooth(confidence, 60, seed=1)
+    monkeypatch.setattr(redraw, "_FEW", -1)
+    assert redraw.redrawn_smooth(confidence, 60, seed=1).tolist() == found.tolist()
