@@ -28,6 +28,9 @@ def evaluate(
     truth_kind: Annotated[
         str | None, typer.Option(help="posterior or counts, where no name says so.")
     ] = None,
+    canonical: Annotated[
+        bool, typer.Option("--canonical", help="Add kernel estimates for all classes.")
+    ] = False,
     on: Annotated[str, typer.Option(help="Where to run: local or ray.")] = "local",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; with --on ray, cores.")
@@ -39,7 +42,8 @@ def evaluate(
 ) -> None:
     """Measure the calibration of the predictions in files, or compare it."""
     from calibench.lab.engines import Engine
-    from calibench.lab.evaluation import Request, evaluate_as_asked
+    from calibench.lab.evaluation import evaluate_as_asked
+    from calibench.lab.evaluation_request import Request
     from calibench.lab.file_states import Pass
     from calibench.lab.pass_display import show_pass
 
@@ -52,6 +56,7 @@ def evaluate(
         against=against,
         truth=truth,
         truth_kind=truth_kind,
+        canonical=canonical,
     )
     with show_pass() as watch:
         found = evaluate_as_asked(files, request, Pass(engine, watch))

@@ -10,6 +10,7 @@ from calibench import cli, metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab import evaluation
 from calibench.lab.evaluation import evaluate_files
+from calibench.lab.evaluation_request import Request
 from calibench.predictions import Predictions
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -55,7 +56,7 @@ def test_text_has_both(files, capsys):
 
 def test_many_examples_may_have_a_truth(files, monkeypatch):
     monkeypatch.setattr(evaluation, "_MOST_ROWS", 10)
-    request = evaluation.Request(truth=files[1])
+    request = Request(truth=files[1])
     found = evaluation.evaluate_as_asked([files[0]], request)
     assert found.overall.temperature.value is None
     assert found.truth.n == 60

@@ -12,7 +12,8 @@ from calibench import cli, metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab import evaluation
 from calibench.lab.data import prediction_layout
-from calibench.lab.evaluation import Request, evaluate_as_asked, evaluate_files
+from calibench.lab.evaluation import evaluate_as_asked, evaluate_files
+from calibench.lab.evaluation_request import Request
 from calibench.predictions import Predictions
 
 RNG = np.random.default_rng(2)

@@ -94,6 +94,8 @@ LAWS = {
             "sweep_num_bins": MORE_BINS,
             "aurc": MORE_RANKS,
             "excess_aurc": MORE_RANKS,
+            "canonical_calibration_error": PAIRS,
+            "squared_kernel_calibration_error": PAIRS,
         },
     ),
     "class names": Law(class_names, numbers().filter(without_ties), 1e-12),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from calibench.lab.data.prediction_listing import files_among
 from calibench.lab.data.prediction_source import StoredFile
 from calibench.lab.data.prediction_stream import Chunk, joined, stream_predictions
 from calibench.lab.data.truth_files import read_truth
+from calibench.lab.evaluation_request import Request
 from calibench.lab.evaluation_text import evaluation_text, truth_text
 from calibench.lab.file_states import Pass, parts_of, states_of_files
 from calibench.lab.text_table import text_table
@@ -63,49 +65,6 @@ class FileEvaluation:
         return f"{lines}\n\n{text_table(rows)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What `calibench evaluate` was asked for, besides files.
-
-    Attributes:
-        kind: "logits" or "probs", where a file holds both.
-        num_bins: How many bins for the binned metrics.
-        by: A column that names the group of each example.
-        weights: A column that says how often each example is there.
-        against: Files of other predictions to compare with.
-        truth: A file of the posterior, or of counts of judges, of the same examples.
-        truth_kind: "posterior" or "counts", where that file does not say.
-    """
-
-    kind: str | None = None
-    num_bins: int = 15
-    by: str | None = None
-    weights: str | None = None
-    against: Path | str | None = None
-    truth: Path | str | None = None
-    truth_kind: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what does not go together.
-
-        Raises:
-            ParameterError: Two options exclude each other.
-        """
-        remedies = {
-            ("by", "against"): "Compare the files of one group.",
-            ("by", "truth"): "Give the files of one group, and their truth.",
-            ("against", "truth"): "Measure each against the truth for itself.",
-            ("weights", "truth"): "Repeat the rows, of both.",
-        }
-        for (one, other), remedy in remedies.items():
-            if getattr(self, one) is not None and getattr(self, other) is not None:
-                msg = f"--{one} and --{other} do not go together. {remedy}"
-                raise ParameterError(msg)
-        if self.truth_kind is not None and self.truth is None:
-            msg = "--truth-kind says what --truth holds, which was not given."
-            raise ParameterError(msg)
-
-
 def evaluate_as_asked(
     files: Sequence[Path | str], request: Request, how: Pass | None = None
 ) -> FileEvaluation | FileComparison:
@@ -135,7 +94,13 @@ def evaluate_as_asked(
     known = None
     if request.truth is not None:
         known = read_truth(request.truth, kind=request.truth_kind)
-    found = _evaluated(files_among(files), wanted, num_bins, how or Pass())
+    found = _evaluated(
+        files_among(files),
+        wanted,
+        num_bins,
+        how or Pass(),
+        canonical=request.canonical,
+    )
     if known is None:
         return found
     return with_truth(found, files, known, kind=kind, num_bins=num_bins)
@@ -165,7 +130,7 @@ def evaluate_files(
         how: Where a pass runs, and who watches it. It does not change the outcome.
 
     Raises:
-        DataError: The contents are no predictions, or of too many groups.
+        DataError: The contents are no predictions, or of too many groups or examples.
         ParameterError: `kind` or `num_bins` is not valid, or a file is given twice.
         ResourceError: A file may not be read, or an engine is not installed.
     """
@@ -174,11 +139,22 @@ def evaluate_files(
 
 
 def _evaluated(
-    files: Sequence[StoredFile], wanted: Wanted, num_bins: int, how: Pass
+    files: Sequence[StoredFile],
+    wanted: Wanted,
+    num_bins: int,
+    how: Pass,
+    *,
+    canonical: bool = False,
 ) -> FileEvaluation:
     held = _few(files, wanted)
     if isinstance(held, list):
-        return _in_memory(held, num_bins)
+        return _in_memory(held, num_bins, canonical=canonical)
+    if canonical:
+        msg = (
+            f"--canonical compares all pairs of examples: {_MOST_ROWS:,} examples and "
+            f"{_MOST_NUMBERS:,} numbers at most. Give a random part of these."
+        )
+        raise DataError(msg)
     # Impossible bins are refused now, not at the end of a long pass.
     first = replace(held.predictions, weights=None)
     MetricState.of(first).class_bins(num_bins)
@@ -235,22 +211,18 @@ def with_truth(
     return replace(found, truth=against)
 
 
-def _in_memory(held: list[Chunk], num_bins: int) -> FileEvaluation:
+def _in_memory(held: list[Chunk], num_bins: int, *, canonical: bool) -> FileEvaluation:
     some = joined(held)
     groups = [
         chunk.groups.astype(np.str_) for chunk in held if chunk.groups is not None
     ]
-    overall = metrics.evaluate(some, num_bins=num_bins)
+    measure = partial(metrics.evaluate, num_bins=num_bins, canonical=canonical)
     if not groups:
-        return FileEvaluation(overall)
+        return FileEvaluation(measure(some))
     parts = parts_of(some, np.concatenate(groups))
     return FileEvaluation(
-        overall,
-        {
-            name: metrics.evaluate(part, num_bins=num_bins)
-            for name, part in parts
-            if part.total_weight > 0
-        },
+        measure(some),
+        {name: measure(part) for name, part in parts if part.total_weight > 0},
     )
 
 

@@ -9,6 +9,8 @@ from calibench.metrics.calibration_error import (
     top_label_ece,
     underconfidence,
 )
+from calibench.metrics.canonical import canonical_calibration_error
+from calibench.metrics.canonical_evaluation import canonical_measurements
 from calibench.metrics.classwise import classwise_ece
 from calibench.metrics.classwise_variants import (
     classwise_rms_error,
@@ -39,6 +41,7 @@ from calibench.metrics.scores import (
     mean_confidence,
     nll,
 )
+from calibench.metrics.skce import squared_kernel_calibration_error
 from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.soft_scores import soft_label_brier, soft_label_nll, true_kl
 from calibench.metrics.sweep import ece_sweep, sweep_num_bins
@@ -70,6 +73,8 @@ __all__ = [
     "brier",
     "brier_calibration",
     "brier_refinement",
+    "canonical_calibration_error",
+    "canonical_measurements",
     "classwise_ece",
     "classwise_rms_error",
     "compare",
@@ -100,6 +105,7 @@ __all__ = [
     "soft_label_brier",
     "soft_label_ece",
     "soft_label_nll",
+    "squared_kernel_calibration_error",
     "sweep_num_bins",
     "thresholded_classwise_ece",
     "top_k_ece",

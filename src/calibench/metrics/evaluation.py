@@ -10,6 +10,7 @@ from calibench.binning import BinStats, lay, summarize
 from calibench.errors import FitError
 from calibench.metrics import calibration_error, intervals, redraw
 from calibench.metrics.calibration_error import Functional
+from calibench.metrics.canonical_evaluation import canonical_measurements
 from calibench.metrics.classwise import class_cells
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.definitions import Definition, definitions
@@ -69,6 +70,7 @@ def evaluate(
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    canonical: bool = False,
 ) -> Evaluation:
     """Measure calibration, with an interval, a noise floor and a definition each.
 
@@ -79,11 +81,15 @@ def evaluate(
         seed: Of the redrawing.
         level: Of the intervals. They treat examples as independent draws; the spread
             over training seeds is another matter.
+        canonical: Whether to add the kernel estimates for whole vectors of
+            probabilities, `canonical_measurements`: time is quadratic in the number of
+            examples.
 
     A whole-number weight is so many examples. With other weights there are values, and
     intervals of means: how many independent examples a bin holds is not known.
 
     Raises:
+        DataError: Kernel estimates of weighted examples are asked for.
         ParameterError: `num_bins` or `replicates` is below 1, or `level` is not
             between 0 and 1.
 
@@ -118,6 +124,10 @@ def evaluate(
         )
         for name, definition in definitions(num_bins, swept, k).items()
     }
+    if canonical:
+        measurements |= canonical_measurements(
+            some, replicates=replicates, seed=seed, level=level
+        )
     temperature = _diagnose(some)
     # Without a number of examples no gain is clear, and nothing hangs on it but words.
     n = int(some.total_weight) if some.is_counted else 0
