@@ -2,7 +2,7 @@
 
     python docs/pictures/draw.py [NAME ...] [--out DIR]
 
-Without names it draws all, in about 5 seconds on one core. The same versions of
+Without names it draws all, in about 10 seconds on one core. The same versions of
 matplotlib and numpy give the same bytes.
 """
 
@@ -23,6 +23,7 @@ import parts
 import posterior
 import ranking
 import scores
+import simplex
 from calibench.lab.report.style import drawing
 from calibench.lab.report.svg import svg_bytes
 from canvas import SETTINGS
@@ -36,6 +37,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "accuracy": scores.accuracy,
     "aurc": ranking.aurc,
     "brier": scores.brier,
+    "canonical_calibration_error": simplex.canonical_calibration_error,
     "classwise_ece": classes.classwise_ece,
     "confidence_gap": scores.confidence_gap,
     "debiased_l1": bias.debiased_l1,
@@ -51,6 +53,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "rms_calibration_error": binned.rms_calibration_error,
     "saturated_share": ranking.saturated_share,
     "soft_label_nll": posterior.soft_label_nll,
+    "squared_kernel_calibration_error": simplex.squared_kernel_calibration_error,
     "smooth_ece": classes.smooth_ece,
     "top_k_ece": classes.top_k_ece,
     "top_label_ece": binned.top_label_ece,
