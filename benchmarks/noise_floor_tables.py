@@ -22,6 +22,7 @@ import numpy as np
 from calibench.binning import equal_width, scheme_named
 from calibench.metrics import calibration_error, redraw
 from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.sweep import redrawn_sweep
 
 NUM_CLASSES = 10
@@ -142,7 +143,7 @@ OTHERS: dict[str, Callable[..., Floor]] = {
         floor, functional=calibration_error.largest_size, scheme="equal_mass"
     ),
     "`ece_sweep`": partial(unbinned_floor, redrawn_sweep),
-    "`smooth_ece`": partial(unbinned_floor, redraw.redrawn_smooth),
+    "`smooth_ece`": partial(unbinned_floor, redrawn_smooth),
     "`classwise_ece`": classwise_floor,
 }
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,14 @@ def write(path, rows=slice(None), **columns):
         ):
             w.write_table(content)
     return path
+
+
+@pytest.fixture(autouse=True)
+def few_replicates(monkeypatch):
+    evaluate = partial(metrics.evaluate, replicates=20)
+    monkeypatch.setattr(metrics, "evaluate", evaluate)
+    of_state = partial(evaluation.evaluate_state, replicates=20)
+    monkeypatch.setattr(evaluation, "evaluate_state", of_state)
 
 
 @pytest.fixture

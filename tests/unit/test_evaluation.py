@@ -15,8 +15,8 @@ from calibench.metrics.redraw import (
     redrawn_classwise,
     redrawn_correct,
     redrawn_labels,
-    redrawn_smooth,
 )
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.smooth import smooth_error_of
 from calibench.predictions import Predictions
 

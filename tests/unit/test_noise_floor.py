@@ -16,6 +16,7 @@ from calibench.metrics.calibration_error import (
     pair_products,
 )
 from calibench.metrics.redraw import redrawn_bins, redrawn_correct, redrawn_labels
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.predictions import Predictions
 
 
@@ -160,6 +161,6 @@ def test_no_replicates_are_refused():
 def test_replicates_that_are_alike_are_scored_once(confidence, monkeypatch):
     """With the same bits as one by one."""
     confidence = np.array(confidence)
-    found = redraw.redrawn_smooth(confidence, 60, seed=1)
-    monkeypatch.setattr(redraw, "_FEW", -1)
-    assert redraw.redrawn_smooth(confidence, 60, seed=1).tolist() == found.tolist()
+    found = redrawn_smooth(confidence, 60, seed=1)
+    monkeypatch.setattr(redraw_smooth, "_FEW", -1)
+    assert redrawn_smooth(confidence, 60, seed=1).tolist() == found.tolist()

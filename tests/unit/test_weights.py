@@ -9,9 +9,13 @@ from calibench import metrics, posthoc
 from calibench.binning import Bins, equal_mass, equal_width
 from calibench.errors import DataError, LeakageError, ParameterError
 from calibench.metrics import intervals
-from calibench.metrics.redraw import redrawn_bins, redrawn_classwise, redrawn_smooth
+from calibench.metrics.presets import PRESETS
+from calibench.metrics.presets.counterparts import OURS
+from calibench.metrics.redraw import redrawn_bins, redrawn_classwise
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.scores import exact_mean
 from calibench.metrics.stream import MetricState
+from calibench.metrics.sweep import redrawn_sweep
 from calibench.predictions import Predictions, unweighted
 
 PROBS = [[0.75, 0.25], [1.0, 0.0], [0.6, 0.4]]
@@ -135,6 +139,20 @@ def test_what_takes_no_weights_says_so():
     with pytest.raises(DataError, match=r"^X takes no weights\. Repeat the rows"):
         unweighted(some([2, 1, 1]), "X")
     assert unweighted(some([1, 1, 1]), "X").num_examples == 3
+    weighted = some([2, 1, 1])
+    known = metrics.Truth.from_posterior(PROBS)
+    with pytest.raises(DataError, match="evaluate_truth takes no weights"):
+        metrics.evaluate_truth(weighted, known)
+    for preset in PRESETS.values():
+        with pytest.raises(DataError, match="takes no weights"):
+            preset(weighted)
+    for name, ours in OURS.items():
+        try:
+            found = ours(weighted, 15)
+        except DataError as error:
+            assert "takes no weights" in str(error)  # noqa: PT017
+        else:
+            assert found == ours(some(None).rows([0, 0, 1, 2]), 15), name
 
 
 def test_compared_sets_need_the_same_weights():
@@ -173,24 +191,40 @@ def assert_same_distribution(one, other):
     assert one.std() == pytest.approx(other.std(), rel=0.15)
 
 
-def test_floors_are_those_of_the_repeated_rows_in_distribution():
-    confidence, counts = drawn_from(60)
-    rows = np.repeat(np.arange(60), counts)
+def redrawn_of(confidence, counts, seed, replicates=1500):
+    """Redrawn summaries of ten bins, and smooth errors, of weights or of repeats."""
     bins = equal_width(confidence, 10)
-    alike = Bins(bins.index[rows], bins.edges)
-    weighted = redrawn_bins(bins, confidence, 1500, 1, counts)
-    repeated = redrawn_bins(alike, confidence[rows], 1500, 2)
-    for name in ("count", "confidence", "lo", "hi"):
-        assert getattr(weighted, name).tolist() == getattr(repeated, name).tolist()
-    for name in ("accuracy", "squared_gap"):
-        for one, other in zip(
-            getattr(weighted, name).T, getattr(repeated, name).T, strict=True
-        ):
-            assert_same_distribution(one, other)
-    assert_same_distribution(
-        redrawn_smooth(confidence, 500, 1, counts),
-        redrawn_smooth(confidence[rows], 500, 2),
+    drawing = (replicates, seed, counts)
+    return (
+        redrawn_bins(bins, confidence, *drawing),
+        redrawn_smooth(confidence, 300, seed, counts),
+        redrawn_sweep(confidence, 300, seed, counts),
     )
+
+
+def test_floors_of_few_repetitions_are_those_of_the_repeated_rows():
+    confidence, counts = drawn_from(60)
+    bins, smooth, sweep = redrawn_of(confidence, counts, 1)
+    repeated = redrawn_of(np.repeat(confidence, counts), None, 1)
+    for name in ("count", "confidence", "accuracy", "lo", "hi"):
+        assert getattr(bins, name).tolist() == getattr(repeated[0], name).tolist()
+    assert bins.squared_gap == pytest.approx(repeated[0].squared_gap, abs=1e-14)
+    assert smooth == pytest.approx(repeated[1], rel=1e-9)
+    assert sweep == pytest.approx(repeated[2], rel=1e-12)
+
+
+def test_floors_of_many_repetitions_are_so_in_distribution(monkeypatch):
+    monkeypatch.setattr("calibench.metrics.redraw._ONE_BY_ONE", 0)
+    confidence, counts = drawn_from(60)
+    bins, smooth, sweep = redrawn_of(confidence, counts, 1)
+    repeated = redrawn_of(np.repeat(confidence, counts), None, 2)
+    assert bins.count.tolist() == repeated[0].count.tolist()
+    for name in ("accuracy", "squared_gap"):
+        pairs = zip(getattr(bins, name).T, getattr(repeated[0], name).T, strict=True)
+        for one, other in pairs:
+            assert_same_distribution(one, other)
+    assert_same_distribution(smooth, repeated[1])
+    assert_same_distribution(sweep, repeated[2])
 
 
 def test_the_floor_of_classes_has_the_bits_of_the_repeated_rows():

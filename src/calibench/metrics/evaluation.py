@@ -27,6 +27,7 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.scores import accuracy, brier_terms, exact_mean
 from calibench.metrics.smooth import smooth_ece
 from calibench.metrics.smooth_interval import of_smooth_error
@@ -204,7 +205,7 @@ def _of_kernel(
     some: Predictions, replicates: int, seed: int, level: float
 ) -> dict[str, Found]:
     value = smooth_ece(some)
-    redrawn = redraw.redrawn_smooth(some.confidence, replicates, seed, some.counts)
+    redrawn = redrawn_smooth(some.confidence, replicates, seed, some.counts)
     floor = floor_of(redrawn, value, tie=SMOOTH_TIE * value)
     return {"smooth_ece": (value, of_smooth_error(some, value, level), floor)}
 

@@ -4,7 +4,6 @@ Examples are sorted first, so that equal sets of predictions redraw equally in w
 order they come, and blocks bound the memory without changing the stream of numbers.
 """
 
-import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -12,14 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from calibench.binning import Binning, Bins, BinStats, lay
-from calibench.metrics.smooth import (
-    cells_of,
-    damped,
-    integral_of_size,
-    series_of_moments,
-    smooth_error_of,
-    smooth_error_of_sums,
-)
 from calibench.predictions import Counts
 from calibench.sums import counted, exact_sums
 
@@ -32,21 +23,14 @@ Hits: TypeAlias = (
     | Float64[np.ndarray, "some_replicates cells"]
 )
 
+# Up to so many repetitions of each example on average they are drawn one by one.
+_ONE_BY_ONE = 4
+
 # From this many labels for each probability on, they are drawn by their counts.
 _MANY = 8
 
 # Random numbers, or cells of a replicate, at a time.
 _BLOCK = 2**20
-
-# For a floor, a coarser grid than that of `smooth_ece` will do: with two moments and
-# this many cells per kernel width a replicate is off by a few parts in ten thousand.
-_CELLS_PER_WIDTH = 8
-_LARGEST_GRID = 2**13
-_PILOTS = 4
-# Up to so many uncertain examples, replicates that are alike are scored once.
-_FEW = 16
-_CLOSE = 1e-3
-_STEPS = 30
 
 
 def redrawn_correct(
@@ -67,6 +51,12 @@ def redrawn_right(
     """Draw how many repetitions of each example are right, in blocks of replicates."""
     if counts is None:
         yield from redrawn_correct(confidence, replicates, seed)
+        return
+    if counts.sum() <= _ONE_BY_ONE * len(counts):
+        # The same numbers as for repeated examples, and sooner than binomials.
+        starts, drawn = np.cumsum(counts) - counts, np.repeat(confidence, counts)
+        for correct in redrawn_correct(drawn, replicates, seed):
+            yield np.add.reduceat(correct, starts, axis=1, dtype=np.int64)
         return
     rng = np.random.default_rng(seed)
     for rows in _blocks(replicates, len(confidence)):
@@ -209,90 +199,6 @@ def _hits_of_counts(
         # Exact in float64: there are less than 2^53 labels.
         hits = np.bincount(cell.ravel(), drawn.ravel(), rows * size)
         yield hits.reshape(-1, size)
-
-
-def redrawn_smooth(
-    confidence: Float64[np.ndarray, " examples"],
-    replicates: int,
-    seed: int,
-    counts: Counts | None = None,
-) -> Float64[np.ndarray, " replicates"]:
-    """`smooth_ece` of replicates of redrawn correctness, to about 3 digits."""
-    order = np.lexsort((confidence if counts is None else counts, confidence))
-    ascending, many = confidence[order], None if counts is None else counts[order]
-    expected = ascending if many is None else many * ascending
-    total = len(ascending) if many is None else int(many.sum())
-    size, width, scores = 0, 1.0, []
-    for right in redrawn_right(ascending, replicates, seed, many):
-        if not size:
-            pilots = [_pilot(ascending, expected, row, many) for row in right[:_PILOTS]]
-            width = max(min(pilots), _CELLS_PER_WIDTH / _LARGEST_GRID)
-            size = 2 ** math.ceil(math.log2(_CELLS_PER_WIDTH / width))
-        first, which = _distinct(right, ascending < 1)
-        series = _redrawn_series(ascending, expected, right[first], size) / total
-        scores.append(_fixed_points(series, width)[which])
-    return np.concatenate(scores)
-
-
-def _distinct(
-    right: Right, uncertain: Bool[np.ndarray, " examples"]
-) -> tuple[Int64[np.ndarray, " distinct"], Int64[np.ndarray, " some_replicates"]]:
-    """The replicates that differ, and which of them each replicate is.
-
-    Few uncertain examples are redrawn alike again and again, and the small errors of
-    certain ones take the longest series.
-    """
-    if np.count_nonzero(uncertain) > _FEW:
-        every = np.arange(len(right))
-        return every, every
-    # The certain ones are all right, so the first column may stand for them.
-    varied = right[:, uncertain | (np.arange(right.shape[1]) == 0)]
-    _, first, which = np.unique(varied, axis=0, return_index=True, return_inverse=True)
-    return first, which.ravel()
-
-
-def _pilot(
-    ascending: Float64[np.ndarray, " examples"],
-    expected: Float64[np.ndarray, " examples"],
-    right: Bool[np.ndarray, " examples"] | Int64[np.ndarray, " examples"],
-    counts: Counts | None,
-) -> float:
-    if counts is None:
-        return smooth_error_of(ascending, right)
-    return smooth_error_of_sums(ascending, expected - right, int(counts.sum()))
-
-
-def _redrawn_series(
-    ascending: Float64[np.ndarray, " examples"],
-    expected: Float64[np.ndarray, " examples"],
-    redrawn: Right,
-    size: int,
-) -> Float64[np.ndarray, "some_replicates terms"]:
-    cell, offset = cells_of(ascending, size)
-    starts = np.flatnonzero(np.diff(cell, prepend=-1))
-    moments = []
-    for power in (np.ones_like(offset), offset):
-        in_cells = np.zeros((len(redrawn), size))
-        right = np.add.reduceat(redrawn * power, starts, axis=1)
-        in_cells[:, cell[starts]] = np.add.reduceat(expected * power, starts) - right
-        moments.append(in_cells)
-    return series_of_moments(moments)
-
-
-def _fixed_points(
-    series: Float64[np.ndarray, "some_replicates terms"], start: float
-) -> Float64[np.ndarray, " some_replicates"]:
-    width = np.full((len(series), 1), start)
-    for _ in range(_STEPS):
-        error = integral_of_size(damped(series, width))[:, None]
-        # The error falls about as width^(-1/3), so this power nearly lands on the
-        # fixed point: a step is a hundred times longer than what it leaves to go.
-        step = np.maximum(width**0.25 * error**0.75, 1 / series.shape[-1])
-        moved = np.abs(step - width).max()
-        width = step
-        if moved < _CLOSE * start:
-            break
-    return width[:, 0]
 
 
 def _blocks(replicates: int, num_examples: int) -> Iterator[int]:

@@ -21,7 +21,7 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
-from calibench.metrics.redraw import redrawn_smooth
+from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.smooth_interval import of_smoothed_gaps
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_results import (
