@@ -8,7 +8,7 @@ import pytest
 from calibench import metrics
 from calibench.binning import equal_width, summarize
 from calibench.errors import ParameterError
-from calibench.metrics import redraw
+from calibench.metrics import redraw_smooth
 from calibench.metrics.calibration_error import (
     largest_size,
     mean_excess,
