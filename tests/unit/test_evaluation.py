@@ -243,7 +243,7 @@ def test_the_test_split_may_be_diagnosed():
         ({"level": 0.0}, "level must be between 0 and 1"),
         ({"replicates": 0}, "replicates must be at least 1"),
         ({"num_bins": 0}, "num_bins must be at least 1"),
-        ({"num_bins": 10_001}, "num_bins must be at most 10000"),
+        ({"num_bins": 10_001}, "num_bins must be at most 10,000"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
