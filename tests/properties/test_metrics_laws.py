@@ -20,6 +20,7 @@ RANGES = {
     "nll": (0, math.inf),
     "brier": (0, 2),
     "confidence_gap": (-1, 1),
+    "debiased_l1": (-0.8, 1),
     "debiased_l2": (-1, 1),
 }
 
@@ -54,6 +55,7 @@ def test_the_panel_equals_the_single_metrics(some):
             alone = metrics.top_label_ece(some, scheme="equal_mass", **binned)
         elif name in {"error_rate", "nll", "brier", "mean_confidence"} | {
             "confidence_gap",
+            "saturated_share",
             "smooth_ece",
         }:
             alone = getattr(metrics, name)(some)
@@ -73,7 +75,8 @@ def test_order_changes_no_bit(some, random):
 def test_repeating_every_example_changes_all_but_the_debiased(some, times):
     rows = np.repeat(np.arange(some.num_examples), times)
     repeated, once = panel(rearranged(some, rows)), panel(some)
-    repeated["debiased_l2"] = once["debiased_l2"]
+    for name in ("debiased_l1", "debiased_l2"):
+        repeated[name] = once[name]
     assert_same(repeated, once)
 
 
