@@ -5,9 +5,11 @@ softmax(f(z)). Each trial draws examples, labels and counts of judges, and asks 
 interval whether it holds the population's value.
 
     python benchmarks/canonical_coverage.py [--trials 400] [--examples 300 2000]
+        [--no-kernel]
 
 Prints a Markdown table of coverage in percent at the nominal 95 %; the standard error
-of a cell is about 1 at 400 trials. About 6 CPU minutes with the defaults.
+of a cell is about 1 at 400 trials. Pairs are most of the 20 CPU minutes with the
+defaults.
 """
 
 import argparse
@@ -60,16 +62,20 @@ class Population:
             total += float((kernel * (gap[part] @ gap.T)).sum())
         return (total - float((gap**2).sum())) / (POPULATION * (POPULATION - 1))
 
-    def held(self, num_examples: int, rng: np.random.Generator) -> dict[str, bool]:
+    def held(
+        self, num_examples: int, rng: np.random.Generator, *, with_kernel: bool
+    ) -> dict[str, bool]:
         """Whether each interval of one trial holds the truth."""
         rows = rng.integers(POPULATION, size=num_examples)
         posterior = self.posterior[rows]
         uniform = rng.random((num_examples, 1))
         labels = (uniform > posterior.cumsum(axis=1)[:, :-1]).sum(axis=1)
         some = Predictions.from_logits(self.some.logits[rows], labels)
-        pairs = PairStatistics.of(SortedExamples(some), BANDWIDTH)
-        name = "squared_kernel_calibration_error"
-        found = {name: _holds(pairs.interval(0.95), self.kernel_truth)}
+        found: dict[str, bool] = {}
+        if with_kernel:
+            pairs = PairStatistics.of(SortedExamples(some), BANDWIDTH)
+            holds = _holds(pairs.interval(0.95), self.kernel_truth)
+            found["squared_kernel_calibration_error"] = holds
         truths = {"a posterior": metrics.Truth.from_posterior(posterior)} | {
             f"{judges} judges": metrics.Truth.from_counts(
                 rng.multinomial(np.full(num_examples, judges), posterior)
@@ -93,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--examples", type=int, nargs="+", default=[300, 2000])
+    parser.add_argument("--no-kernel", action="store_true", help="all but pairs")
     options = parser.parse_args()
     columns: dict[str, dict[str, float]] = {}
     for name, sharpness in SHARPNESS.items():
@@ -100,7 +107,10 @@ def main() -> None:
         for num_examples in options.examples:
             rng, count = np.random.default_rng(num_examples), defaultdict[str, int](int)
             for _ in range(options.trials):
-                for key, holds in population.held(num_examples, rng).items():
+                trial = population.held(
+                    num_examples, rng, with_kernel=not options.no_kernel
+                )
+                for key, holds in trial.items():
                     count[key] += holds
             columns[f"{name}, n = {num_examples:,}"] = {
                 key: 100 * each / options.trials for key, each in count.items()

@@ -1,5 +1,6 @@
 """Kernel estimates of canonical calibration: edges, floors, truth."""
 
+import importlib
 import json
 import tracemalloc
 
@@ -12,6 +13,7 @@ from calibench.lab import evaluation
 from calibench.metrics.kernel_strips import SortedExamples
 from calibench.metrics.skce import PairStatistics, median_distance
 from calibench.predictions import Predictions
+from pages import ROOT
 
 NAMES = ["canonical_calibration_error", "squared_kernel_calibration_error"]
 
@@ -211,3 +213,21 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(evaluation, "_MOST_ROWS", 10)
     with pytest.raises(DataError, match="10 examples and"):
         cli.app(["evaluate", str(path), "--canonical"], standalone_mode=False)
+
+
+def test_the_script_behind_the_printed_coverage_runs(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = importlib.import_module("canonical_coverage")
+    monkeypatch.setattr(script, "POPULATION", 1000)
+    population = script.Population(1.6)
+    held = population.held(120, np.random.default_rng(0), with_kernel=True)
+    assert NAMES[1] in held
+    # A posterior, few judges and many, of nine numbers each.
+    assert len(held) == 1 + 3 * 9
+    # Over pairs of different examples, as the slow definition has it.
+    probs, gap = population.some.probs, population.posterior - population.some.probs
+    square = ((probs[:, None] - probs) ** 2).sum(axis=2)
+    terms = np.exp(-square / (2 * script.BANDWIDTH**2)) * (gap @ gap.T)
+    np.fill_diagonal(terms, 0)
+    expected = terms.sum() / (1000 * 999)
+    assert population.kernel_truth == pytest.approx(expected, rel=1e-9)
