@@ -1,6 +1,6 @@
 """One file to be read, and what reading it must end in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -28,12 +28,14 @@ class Case:
         expected: What reading it must end in.
         change: What was done to a valid file.
         examples: What went in.
+        options: What the reader is asked for besides: groups, weights.
     """
 
     files: dict[str, bytes]
     expected: Expected
     change: str
     examples: Examples | None = None
+    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

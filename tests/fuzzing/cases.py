@@ -42,4 +42,8 @@ def case_of(kind: str, number: int, seed: int = 0) -> Case:
         list(VALID[rng.choice([kind, kind, *KINDS])](drawn(rng), rng).values())
     )
     files[name], change = damaged(files[name], other, rng)
-    return Case(files, "any", change, some)
+    options = {}
+    if rng.random() < 0.2:
+        column = rng.choice(["note", "other", "label", "labels", "prob_1", some.kind])
+        options = {rng.choice(["by", "weights"]): column}
+    return Case(files, "any", change, some, options)

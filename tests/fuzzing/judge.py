@@ -89,12 +89,18 @@ def alarm(seconds: float):
 
 def _read(case: Case, path: Path, *, whole: bool) -> tuple[str, str]:
     try:
-        some = joined(list(stream_predictions([path])))
-        values = metrics.scalars(some)
-        if whole:
-            json.dumps(evaluate_files([path]).to_dict(), allow_nan=False)
+        chunks = list(stream_predictions([path], **case.options))
     except CalibenchError as error:
         return "refused", _of_refusal(case, str(error), path)
+    try:
+        some = joined(chunks)
+        values = metrics.scalars(some)
+        if whole:
+            found = evaluate_files([path], **case.options).to_dict()
+            json.dumps(found, allow_nan=False)
+    except CalibenchError as error:
+        # Weights that are all 0, for one: of the data set and of no file.
+        return "refused", "" if case.options else f"only when measured: {error}"
     for name, value in values.items():
         if math.isnan(value) or (value < 0 and name not in _BELOW_ZERO):
             return "read", f"{name} is {value}"

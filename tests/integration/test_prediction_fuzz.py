@@ -51,23 +51,24 @@ def test_a_case_is_a_function_of_its_number(kind):
 
 
 def test_a_traceback_is_a_finding(tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "stream_predictions", lambda _: 1 / 0)
+    monkeypatch.setattr(judging, "stream_predictions", lambda _, **__: 1 / 0)
     found = judge(case("any"), tmp_path, whole=False)
     assert (found.outcome, found.finding[:17]) == ("exception", "ZeroDivisionError")
 
 
 def test_a_hang_is_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr(judging, "SECONDS", 0.05)
-    monkeypatch.setattr(judging, "stream_predictions", lambda _: time.sleep(5))
+    monkeypatch.setattr(judging, "stream_predictions", lambda _, **__: time.sleep(5))
     found = judge(case("any"), tmp_path, whole=False)
     assert found.outcome == "hang"
     assert found.seconds < 1
 
 
 def test_a_warning_is_a_finding(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        judging, "stream_predictions", lambda _: warnings.warn("odd", stacklevel=1)
-    )
+    def warn(*_, **__):
+        warnings.warn("odd", stacklevel=1)
+
+    monkeypatch.setattr(judging, "stream_predictions", warn)
     assert judge(case("any"), tmp_path, whole=False).finding == "UserWarning: odd"
 
 
@@ -95,7 +96,7 @@ def test_a_refusal_of_a_valid_file_is_a_finding(tmp_path):
 def test_a_message_that_helps_nobody_is_a_finding(
     message, finding, tmp_path, monkeypatch
 ):
-    def refuse(paths):
+    def refuse(paths, **_):
         before = f"{paths[0]}: " if len(message) > 100 else ""
         raise DataError(before + message)
 

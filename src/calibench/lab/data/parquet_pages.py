@@ -1,7 +1,8 @@
 """Whether the pages of a Parquet file carry checksums; its footer does not say."""
 
 from io import BufferedReader
-from typing import Any
+
+from calibench.lab.data.parquet_footer import column_chunks
 
 # The header of a page begins with its type and two sizes; then comes the checksum, if
 # there is one. In Thrift's compact form each has a byte: 1 << 4 for "the next field",
@@ -11,21 +12,16 @@ _FIELDS_BEFORE = 3
 _LONGEST_HEADER = 64
 
 
-def page_has_checksum(stream: BufferedReader, groups: list[Any], name: str) -> bool:
+def page_has_checksum(stream: BufferedReader, name: str) -> bool:
     """Whether the first page of a column has one; a writer sets all or none.
 
     Args:
         stream: The open file.
-        groups: Metadata of its row groups.
         name: The column.
     """
-    for group in groups:
-        for j in range(group.num_columns):
-            column = group.column(j)
-            if column.path_in_schema.partition(".")[0] == name:
-                start = column.dictionary_page_offset or column.data_page_offset
-                stream.seek(min(start, column.data_page_offset))
-                return has_checksum(stream.read(_LONGEST_HEADER))
+    for chunk in column_chunks(stream, name):
+        stream.seek(chunk.first_page)
+        return has_checksum(stream.read(_LONGEST_HEADER))
     return False
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from typing import Any
 
 from calibench.errors import DataError
+from calibench.lab.data.parquet_footer import column_chunks
 from calibench.lab.data.parquet_pages import page_has_checksum
 from calibench.lab.data.prediction_arrow import (
     Columns,
@@ -37,7 +39,7 @@ def parquet_layout(file: StoredFile, wanted: Wanted) -> Layout:
         metadata = table.metadata
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         if columns.is_list:
-            _refuse_unfolding(groups, columns.values[0])
+            _refuse_unfolding(stream, columns.values[0])
         width = columns.width or _first_width(table, columns, metadata.num_rows)
         splits = (batch.column(0) for batch in table.iter_batches(columns=["split"]))
         one_split(splits, wanted.by, table.schema_arrow.names)
@@ -56,7 +58,7 @@ def parquet_layout(file: StoredFile, wanted: Wanted) -> Layout:
             width=width,
             num_rows=row,
             cuts=cuts,
-            has_checksums=page_has_checksum(stream, groups, columns.values[0]),
+            has_checksums=page_has_checksum(stream, columns.values[0]),
         )
 
 
@@ -99,20 +101,20 @@ def _first_width(table: Any, columns: Columns, num_rows: int) -> int:  # noqa: A
     if num_rows == 0:
         return 2
     (name,) = columns.values
-    batch = next(table.iter_batches(batch_size=1, columns=[name], use_threads=False))
+    batches = table.iter_batches(batch_size=1, columns=[name], use_threads=False)
+    batch = next(batches, None)
+    if batch is None:
+        msg = f"its footer says {num_rows:,} rows, and there is none"
+        raise ValueError(msg)
     return width_of_first(batch.column(0), name)
 
 
-def _refuse_unfolding(groups: list[Any], name: str) -> None:
-    for i, group in enumerate(groups):
-        for j in range(group.num_columns):
-            column = group.column(j)
-            if column.path_in_schema.partition(".")[0] != name:
-                continue
-            size, stored = 8 * column.num_values, column.total_compressed_size
-            if size > _UNSUSPICIOUS_BYTES and size > _LARGEST_EXPANSION * stored:
-                msg = (
-                    f"{name}: row group {i} would unfold {stored:,} bytes into "
-                    f"{size:,}. Write row groups of fewer rows."
-                )
-                raise DataError(msg)
+def _refuse_unfolding(stream: BufferedReader, name: str) -> None:
+    for chunk in column_chunks(stream, name):
+        size, stored = 8 * chunk.num_values, chunk.stored
+        if size > _UNSUSPICIOUS_BYTES and size > _LARGEST_EXPANSION * stored:
+            msg = (
+                f"{name}: row group {chunk.row_group} would unfold {stored:,} bytes "
+                f"into {size:,}. Write row groups of fewer rows."
+            )
+            raise DataError(msg)
