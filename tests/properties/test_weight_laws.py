@@ -132,14 +132,17 @@ ELSEWHERE = {
 
 def test_no_function_of_predictions_goes_without_the_law():
     takers = {
-        name
+        name: each
         for name in metrics.__all__
         if inspect.isfunction(each := getattr(metrics, name))
         and Predictions in inspect.get_annotations(each).values()
     }
     assert len(SINGLE) >= 25
     assert len(AGAINST_TRUTH) >= 9
-    assert takers == {*SINGLE, *AGAINST_TRUTH, *ELSEWHERE}
+    some = Predictions.from_probs([[0.75, 0.25]] * 2, [0, 1], weights=[2, 3])
+    for name in takers.keys() - {*SINGLE, *AGAINST_TRUTH, *ELSEWHERE}:
+        with pytest.raises(DataError, match="takes no weights"):
+            takers[name](some)
 
 
 @given(repeated(), st.integers(1, 12))
