@@ -291,7 +291,15 @@ def test_fractions_have_values_and_intervals_of_means_alone():
         )
     assert found.to_dict()["metrics"]["debiased_l2"]["value"] is None
     assert found.to_dict()["total_weight"] == found.total_weight
-    assert found.verdict.startswith("ECE ")
+    # No n, no chance and no temperature: none of them is known.
+    assert found.verdict == (
+        "Over-confident by 22.97 points: weighted mean confidence 58.18 %, accuracy "
+        "35.20 % (ECE 23.47 %)."
+    )
+    few = metrics.evaluate(some([0.5, 0.0, 0.25]), replicates=9)
+    assert few.verdict == (
+        "ECE 30.00 %, weighted: what chance alone makes is not known."
+    )
 
 
 def test_few_examples_in_effect_have_no_interval():

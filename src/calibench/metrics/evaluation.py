@@ -130,8 +130,7 @@ def evaluate(
             some, replicates=replicates, seed=seed, level=level
         )
     temperature = _diagnose(some)
-    # Without a number of examples no gain is clear, and nothing hangs on it but words.
-    n = int(some.total_weight) if some.is_counted else 0
+    n = int(some.total_weight) if some.is_counted else None
     return Evaluation(
         n=given.num_examples,
         num_classes=some.num_classes,

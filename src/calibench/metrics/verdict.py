@@ -14,22 +14,39 @@ _SIGNIFICANT = 0.05
 
 
 def verdict_on(
-    n: int, measured: Mapping[str, Measurement], temperature: TemperatureDiagnosis
+    n: int | None,
+    measured: Mapping[str, Measurement],
+    temperature: TemperatureDiagnosis,
 ) -> str:
     """Say whether the confidence can be trusted, and whether a temperature would help.
 
     Args:
-        n: How many examples.
+        n: How many examples; None where weights do not count them.
         measured: The numbers of `evaluate`, by name.
         temperature: The diagnosis by temperature.
     """
     loss = measured["nll"].value
+    if n is None:
+        return _on_weighted(measured)
     sentences = [_on_calibration(n, measured)]
     if not math.isfinite(loss):
         sentences.append("The NLL is infinite: a label was given probability 0.")
     elif temperature.value is not None and temperature.nll is not None:
         sentences.append(_on_temperature(n, loss, temperature.value, temperature.nll))
     return " ".join(sentences)
+
+
+def _on_weighted(measured: Mapping[str, Measurement]) -> str:
+    gap, accuracy = measured["confidence_gap"], measured["accuracy"].value
+    error = f"ECE {_percent(measured['top_label_ece'].value)}"
+    if not _excludes_zero(gap.interval):
+        return f"{error}, weighted: what chance alone makes is not known."
+    direction = "Over-confident" if gap.value > 0 else "Under-confident"
+    confidence = _percent(accuracy + gap.value)
+    return (
+        f"{direction} by {_points(abs(gap.value))}: weighted mean confidence "
+        f"{confidence}, accuracy {_percent(accuracy)} ({error})."
+    )
 
 
 def _on_calibration(n: int, measured: Mapping[str, Measurement]) -> str:
