@@ -7,9 +7,9 @@ from typing import Any
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a header and a line for each row; all rows have the first one's keys.
 
-    >>> print(text_table([{"run": "a", "nll": 0.5}, {"run": "long", "nll": None}]))
-    run   nll
-    a     0.5000
+    >>> print(text_table([{"run": "a", "gap": -1e-9}, {"run": "long", "gap": None}]))
+    run   gap
+    a     0.0000
     long  -
     """
     if not rows:
@@ -30,5 +30,5 @@ def _cell(value: object) -> str:
     # Control characters in a name must not reach the terminal.
     return "".join(
         c if c.isprintable() else "?"
-        for c in (f"{value:.4f}" if isinstance(value, float) else str(value))
+        for c in (f"{value:z.4f}" if isinstance(value, float) else str(value))
     )
