@@ -10,6 +10,7 @@ import pytest
 
 from calibench.errors import DataError, ParameterError
 from calibench.lab.data import prediction_fragments
+from calibench.lab.data.prediction_arrow import damage
 from calibench.lab.data.prediction_files import read_predictions
 from calibench.lab.data.prediction_fragments import chunks_of, fragments_of
 from calibench.lab.data.prediction_listing import files_among
@@ -441,6 +442,13 @@ def test_a_record_batch_that_memory_cannot_hold(tmp_path, monkeypatch, options):
     monkeypatch.setattr("calibench.lab.data.prediction_ipc._LARGEST_BATCH", 499_999)
     with pytest.raises(DataError, match=r"from row 0 on unfolds to 500,\d+ bytes"):
         list(stream_predictions([tmp_path / "a.arrow"]))
+
+
+@pytest.mark.parametrize(("number", "error"), [(22, DataError), (5, OSError)])
+def test_a_disk_that_fails_is_no_damage(number, error):
+    with pytest.raises(error) as caught, damage("Arrow file"):
+        raise OSError(number, "no place")
+    assert isinstance(caught.value, DataError) == (error is DataError)
 
 
 def test_the_first_feather(tmp_path):

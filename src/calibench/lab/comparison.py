@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from calibench import metrics
+from calibench.lab.data.prediction_source import without_credentials
 from calibench.lab.data.prediction_stream import joined, stream_predictions
 from calibench.lab.text_table import text_table
 from calibench.metrics import Comparison, Difference
@@ -73,8 +74,8 @@ def compare_files(
         for given in (files, [against])
     )
     return FileComparison(
-        first=", ".join(map(str, files)),
-        second=str(against),
+        first=", ".join(map(without_credentials, files)),
+        second=without_credentials(against),
         comparison=metrics.compare(first, second, num_bins=num_bins),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EINVAL
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -134,8 +135,9 @@ def damage(what: str) -> Iterator[None]:
     except CalibenchError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
-        # pyarrow reports damage as an OSError too, but one without a number.
-        if isinstance(error, OSError) and error.errno is not None:
+        # pyarrow reports damage as an OSError too, but one without a number, or with
+        # that of an impossible place in the file.
+        if isinstance(error, OSError) and error.errno not in {None, EINVAL}:
             raise
         reason = " ".join(str(error).split())[:200]
         msg = f"not a readable {what} ({reason}). Write or copy it again."

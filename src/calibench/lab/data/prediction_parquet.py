@@ -94,7 +94,12 @@ def _opened(file: StoredFile) -> Iterator[tuple[Any, Any]]:
             pre_buffer=False,
             buffer_size=min(max(share, _SMALL_BLOCK), 2**21),
         )
-        yield stream, table
+        try:
+            yield stream, table
+        finally:
+            # What pyarrow keeps for later would add to what is computed next.
+            del table
+            arrow_module("pyarrow").default_memory_pool().release_unused()
 
 
 def _first_width(table: Any, columns: Columns, num_rows: int) -> int:  # noqa: ANN401
