@@ -40,7 +40,6 @@ def show_pass(console: Console | None = None) -> Iterator[Watch]:
         seconds = time.monotonic() - started
         if not console.is_terminal or seconds < _PATIENCE:
             return
-        bar.start()
         bar.update(
             task,
             completed=progress.size,
@@ -48,6 +47,7 @@ def show_pass(console: Console | None = None) -> Iterator[Watch]:
             rows=f"{progress.rows:,}",
             rate=f"{progress.rows / seconds:,.0f}",
         )
+        bar.start()
 
     try:
         yield show

@@ -231,8 +231,7 @@ def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
 
 
 def _archive(file: StoredFile, opened: ExitStack) -> "zipfile.ZipFile":
-    stream = opened.enter_context(file.open())
-    return opened.enter_context(zipfile.ZipFile(stream))
+    return opened.enter_context(zipfile.ZipFile(opened.enter_context(file.open())))
 
 
 @contextmanager
