@@ -21,6 +21,8 @@ SECONDS = 2.0
 # A message quotes what it found; a whole file in it helps nobody.
 LONGEST_MESSAGE = 5000
 _BELOW_ZERO = {"confidence_gap", "debiased_l1", "debiased_l2"}
+# Weights that are no whole numbers do not say how many examples there are.
+_OF_COUNTS = {"debiased_l1", "debiased_l2"}
 
 
 class TooSlowError(BaseException):
@@ -102,6 +104,8 @@ def _read(case: Case, path: Path, *, whole: bool) -> tuple[str, str]:
         # Weights that are all 0, for one: of the data set and of no file.
         return "refused", "" if case.options else f"only when measured: {error}"
     for name, value in values.items():
+        if math.isnan(value) and name in _OF_COUNTS and not some.is_counted:
+            continue
         if math.isnan(value) or (value < 0 and name not in _BELOW_ZERO):
             return "read", f"{name} is {value}"
     return "read", _of_reading(case, some)

@@ -139,7 +139,7 @@ def test_there_are_ten_thousand_cases():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_binned_metrics_are_their_definitions(scheme):
     with without_shape_checks():
-        assert list(differences(scheme)) == []
+        assert next(differences(scheme), None) is None
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
