@@ -12,7 +12,10 @@ import numpy as np
 from calibench import metrics
 from calibench.predictions import Predictions
 
-NAMES = ("accuracy", "nll", "brier", "top_label_ece", "debiased_l2")
+NAMES = (
+    *("accuracy", "nll", "brier", "top_label_ece", "debiased_l2"),
+    *("nll_refinement", "brier_refinement"),
+)
 # What each set sees (a half of what decides the label, or both), how much too sharp.
 CASES = {
     "both calibrated": ((0, 1.0), (1, 1.0)),

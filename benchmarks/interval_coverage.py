@@ -20,6 +20,9 @@ import numpy as np
 
 from calibench import metrics
 from calibench.binning import equal_mass, equal_width
+from calibench.metrics.definitions import LOG_ODDS
+from calibench.metrics.risk_coverage import area_of
+from calibench.metrics.saturation import saturated
 from calibench.metrics.smooth import KernelSums, fixed_point
 from calibench.metrics.top_k import among_top, of_rank, panel_k
 from calibench.predictions import Predictions
@@ -50,7 +53,7 @@ class Population:
         self.some = Predictions.from_logits(model(z), none)
         self.truth = self.posterior[rows, self.some.predicted]
         self.gap = self.some.confidence - self.truth
-        self.fixed = self._fixed_values()
+        self.fixed = self._fixed_values() | self._unbinned_values()
 
     def _fixed_values(self) -> dict[str, float]:
         probs, posterior = self.some.probs, self.posterior
@@ -64,8 +67,8 @@ class Population:
         k = panel_k(NUM_CLASSES)
         return {
             "accuracy": self.truth.mean(),
-            "nll": -(posterior * self.some.log_probs).sum(axis=1).mean(),
-            "brier": (probs**2 - 2 * probs * posterior + posterior).sum(axis=1).mean(),
+            "nll": self._mean_nll(self.some),
+            "brier": self._mean_brier(self.some),
             "confidence_gap": self.gap.mean(),
             "classwise_ece": sum(sizes) / (NUM_CLASSES * POPULATION),
             "classwise_ece_sum": sum(sizes) / POPULATION,
@@ -79,6 +82,43 @@ class Population:
                 kernel, 1e-4, max(float(np.abs(self.gap).mean()), 1e-4)
             ),
         }
+
+    def _unbinned_values(self) -> dict[str, float]:
+        ranked = np.argsort(-self.some.confidence, kind="stable")
+        area = area_of(np.ones(POPULATION), 1 - self.truth[ranked])
+        wrong = 1 - self.truth.mean()
+        least = wrong + (1 - wrong) * np.log1p(-wrong)
+        best = Predictions.from_logits(
+            self._best_scale() * self.some.logits, self.some.labels
+        )
+        values = {"aurc": area, "excess_aurc": area - least}
+        for score, terms in (("nll", self._mean_nll), ("brier", self._mean_brier)):
+            values[f"{score}_refinement"] = terms(best)
+            values[f"{score}_calibration"] = terms(self.some) - terms(best)
+        values["saturated_share"] = float(saturated(self.some).mean())
+        for name, share in LOG_ODDS.items():
+            values[name] = metrics.log_odds_quantile(self.some, share)
+        return values
+
+    def _best_scale(self) -> float:
+        """One over the temperature with the lowest expected NLL, by bisection."""
+        logits, low, high = self.some.logits, 0.1, 10.0
+        aim = (self.posterior * logits).sum(axis=1).mean()
+        none = self.some.labels
+        while high / low > 1 + 1e-9:
+            middle = (low * high) ** 0.5
+            probs = Predictions.from_logits(middle * logits, none).probs
+            short = (probs * logits).sum(axis=1).mean() < aim
+            low, high = (middle, high) if short else (low, middle)
+        return low
+
+    def _mean_nll(self, some: Predictions) -> float:
+        return float(-(self.posterior * some.log_probs).sum(axis=1).mean())
+
+    def _mean_brier(self, some: Predictions) -> float:
+        probs, posterior = some.probs, self.posterior
+        terms = probs**2 - 2 * probs * posterior + posterior
+        return float(terms.sum(axis=1).mean())
 
     def draw(
         self, num_examples: int, rng: np.random.Generator
@@ -130,16 +170,17 @@ def _binned_size(claimed: np.ndarray, truth: np.ndarray) -> float:
 def coverage(
     population: Population, num_examples: int, trials: int
 ) -> dict[str, float]:
-    """Percent of trials in which each interval holds the truth."""
+    """Percent of trials in which each interval, where there is one, holds the truth."""
     rng = np.random.default_rng(num_examples)
-    held = defaultdict(int)
+    held = defaultdict(list)
     for _ in range(trials):
         some, truth = population.draw(num_examples, rng)
         found = metrics.evaluate(some, replicates=1).measurements
         for name, value in truth.items():
-            lo, hi = found[name].interval
-            held[name] += lo - 1e-12 <= value <= hi + 1e-12
-    return {name: 100 * count / trials for name, count in held.items()}
+            if found[name].interval is not None:
+                lo, hi = found[name].interval
+                held[name].append(lo - 1e-12 <= value <= hi + 1e-12)
+    return {name: 100 * float(np.mean(each)) for name, each in held.items()}
 
 
 def main() -> None:

@@ -10,7 +10,9 @@ from scipy import stats
 from calibench import metrics
 from calibench.errors import DataError, FitError, ParameterError
 from calibench.metrics import unbinned
-from calibench.metrics.cross_fitting import deal, jackknife_error, student
+from calibench.metrics.cross_fitting import Recalibrated, deal, jackknife_error
+from calibench.metrics.decomposition import decomposition_of
+from calibench.metrics.students_t import student
 from calibench.predictions import Predictions
 from reference import decomposition as reference
 from shape_checks import without_shape_checks
@@ -186,6 +188,32 @@ def test_few_examples_get_no_interval():
     panel = metrics.evaluate(drawn(29, 1.5), replicates=9).measurements
     reason = panel["nll_refinement"].definition.interval
     assert reason == "none: fewer than 30 examples"
+
+
+def test_what_the_interval_is_made_of():
+    rng = np.random.default_rng(0)
+    given, held_out = rng.gamma(2, size=50), rng.gamma(2, size=50)
+    in_sample, by_fold = held_out - 0.02 * rng.random(50), rng.normal(2, 0.01, 10)
+    found = decomposition_of(
+        Recalibrated(given, held_out, in_sample, by_fold), "nll", "temperature", 0.95
+    )
+    z, root = stats.norm.ppf(0.975), math.sqrt(50)
+    by_fit = stats.t.ppf(0.975, 9) * math.sqrt(
+        9 / 10 * ((by_fold - by_fold.mean()) ** 2).sum()
+    )
+    gain, most = given - held_out, given - in_sample
+    low = gain.mean() - z * gain.std(ddof=1) / root - by_fit
+    spread = max(gain.std(ddof=1), most.std(ddof=1)) / root
+    high = most.mean() + z * spread + by_fit
+    high += z**2 / 2 * (most.mean() - gain.mean())
+    assert found.interval == pytest.approx((low, high), abs=1e-4)
+    half = z * held_out.std(ddof=1) / root + by_fit
+    ends = held_out.mean() - half, held_out.mean() + half
+    assert found.refinement_interval == pytest.approx(ends, abs=1e-4)
+    # In-sample fits that are no better take nothing away.
+    worse = Recalibrated(given, held_out, held_out + 1, by_fold)
+    found = decomposition_of(worse, "nll", "temperature", 0.95)
+    assert found.interval[1] >= gain.mean() + z * gain.std(ddof=1) / root
 
 
 @pytest.mark.parametrize("freedom", [4, 9, 19, 400])

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from calibench import metrics
 from calibench.errors import ParameterError
+from calibench.metrics.intervals import of_share
 from calibench.metrics.saturation import (
     ROUNDS_TO_ONE,
     _lower_rank,
     quantile_interval,
     quantile_of,
     saturated,
+    share_interval,
 )
 from calibench.predictions import Predictions
 from reference import ranking
@@ -62,6 +65,23 @@ def test_one_and_two_columns_agree():
         found = metrics.log_odds_quantile(one, share)
         assert found == metrics.log_odds_quantile(two, share)
     assert metrics.log_odds_quantile(one) == pytest.approx(16, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("count", "total"), [(0, 1), (1, 1), (0, 10_000), (3, 10_000), (7, 20), (19, 20)]
+)
+def test_the_interval_of_the_share_is_exact(count, total):
+    exact = stats.binomtest(count, total).proportion_ci(0.95, method="exact")
+    found = share_interval(count, total, 0.95)
+    assert found == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_with_many_on_either_side_it_is_wilsons():
+    assert share_interval(1001, 2002, 0.95) == of_share(1001, 2002, 0.95)
+    exact = share_interval(1000, 10**6, 0.95)
+    assert exact == pytest.approx(of_share(1000, 10**6, 0.95), rel=0.01)
+    # A billion examples of a stream.
+    assert share_interval(2, 10**9, 0.95)[1] == pytest.approx(7.2e-9, rel=0.01)
 
 
 VALUES = st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0, 40.0, math.inf]), min_size=1)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from calibench.errors import DataError, FitError, ParameterError
-from calibench.metrics.intervals import quantile
 from calibench.metrics.scores import brier_terms
+from calibench.metrics.students_t import student
 from calibench.posthoc import CALIBRATORS, Calibrator, fit
 from calibench.predictions import Predictions
 from calibench.validation import member
@@ -149,25 +149,6 @@ def jackknife_error(by_fold: Float64[np.ndarray, " folds"]) -> float:
     """
     count = len(by_fold)
     return math.sqrt((count - 1) * float(by_fold.var()))
-
-
-def student(level: float, freedom: int) -> float:
-    """The two-sided quantile of Student's t, from four degrees of freedom.
-
-    Source:
-        Abramowitz and Stegun 1964, 26.7.5; at 0.95 good to 0.3 %.
-
-    Example:
-        >>> round(student(0.95, 9), 2)
-        2.26
-    """
-    z = quantile(level)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / freedom**i for i, term in enumerate(terms, start=1))
 
 
 def _scores(some: Predictions) -> dict[str, Terms]:

@@ -201,7 +201,7 @@ def _of_decomposition() -> dict[str, Definition]:
 
 
 def _of_ranking() -> dict[str, Definition]:
-    normal = "normal theory of its logarithm, by the influence function"
+    normal = "Student's t for its logarithm, by the influence function"
     ties = "equal confidences: the expectation over random orders"
     area = "mean over k of the share wrong among the k most confident"
     return {
@@ -224,7 +224,7 @@ def _of_log_odds() -> dict[str, Definition]:
         "saturated_share": Definition(
             quantity="mean [c >= 1 - 2^-25], which rounds to 1 in float32",
             probability="predicted class",
-            interval="Wilson",
+            interval="covers at least as stated: Clopper and Pearson",
         )
     } | {
         name: Definition(

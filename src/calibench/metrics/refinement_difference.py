@@ -14,13 +14,13 @@ from calibench.metrics.cross_fitting import (
     jackknife_error,
     recalibrated,
     repeated,
-    student,
 )
 from calibench.metrics.decomposition import NUM_FOLDS
 from calibench.metrics.definitions import definitions
 from calibench.metrics.difference import Difference
 from calibench.metrics.intervals import FEWEST_FOR_A_MEAN, quantile
 from calibench.metrics.scores import exact_mean
+from calibench.metrics.students_t import student
 from calibench.metrics.unbinned import MOST_NUMBERS
 from calibench.predictions import Predictions
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from calibench.metrics.intervals import Interval, quantile
+from calibench.metrics.intervals import Interval
 from calibench.metrics.risk_coverage import (
     Counts,
     Values,
@@ -12,6 +12,7 @@ from calibench.metrics.risk_coverage import (
     excess_area_of,
     harmonic_growth,
 )
+from calibench.metrics.students_t import student
 
 # Below this many wrong examples the area is too skewed for normal theory.
 FEWEST_WRONG = 10
@@ -20,9 +21,10 @@ _PERFECT = 1e-12
 
 
 def area_interval(count: Counts, wrong: Counts, level: float) -> Interval | None:
-    """Normal theory for the logarithm of the area, by its influence function.
+    """Student's t for the logarithm of the area, by its influence function.
 
-    None for fewer than 10 wrong examples.
+    With a degree of freedom for each wrong example, less one. None for fewer than 10
+    wrong examples.
 
     Source:
         The influence function is that of Zhou et al. 2024's form of the population
@@ -32,7 +34,7 @@ def area_interval(count: Counts, wrong: Counts, level: float) -> Interval | None
     if int(wrong.sum()) < FEWEST_WRONG:
         return None
     error = _standard_error(count, wrong, *_influence(count, wrong))
-    return _logarithmic(area_of(count, wrong), error, level)
+    return _logarithmic(area_of(count, wrong), error, level, int(wrong.sum()))
 
 
 def excess_area_interval(count: Counts, wrong: Counts, level: float) -> Interval | None:
@@ -46,7 +48,7 @@ def excess_area_interval(count: Counts, wrong: Counts, level: float) -> Interval
     slope = -math.log1p(-rate)
     of_wrong, of_right = of_wrong - slope * (1 - rate), of_right + slope * rate
     error = _standard_error(count, wrong, of_wrong, of_right)
-    return _logarithmic(value, error, level)
+    return _logarithmic(value, error, level, bad)
 
 
 def _influence(count: Counts, wrong: Counts) -> tuple[Values, Values]:
@@ -76,6 +78,7 @@ def _from_behind(values: Values) -> Values:
     return np.cumsum(values[::-1])[::-1] - values
 
 
-def _logarithmic(value: float, error: float, level: float) -> Interval:
-    factor = math.exp(quantile(level) * error / value)
+def _logarithmic(value: float, error: float, level: float, wrong: int) -> Interval:
+    # The few wrong examples make most of the standard error.
+    factor = math.exp(student(level, wrong - 1) * error / value)
     return value / factor, min(value * factor, 1.0)

@@ -1,13 +1,14 @@
 """How far confidence has gone to its end: saturation, and the log-odds that remain."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.metrics.intervals import Interval, quantile
+from calibench.metrics.intervals import Interval, of_share, quantile
 from calibench.metrics.scores import exact_mean
 from calibench.options import between
 from calibench.predictions import Predictions
@@ -20,6 +21,9 @@ Counts: TypeAlias = Int64[np.ndarray, " values"]
 ROUNDS_TO_ONE = 1 - 2.0**-25
 # Beyond, the binomial ranks are those of its normal limit.
 _MOST_EXACT = 10**6
+_MANY = 1000
+# Of an interval from 0 to 1, down to the smallest normal numbers beside 1e-9.
+_HALVINGS = 80
 
 
 def saturated(some: Predictions) -> Bool[np.ndarray, " examples"]:
@@ -122,6 +126,50 @@ def quantile_interval(
         _ranked(values, count, low),
         _ranked(values, count, total + 1 - from_top),
     )
+
+
+def share_interval(count: int, total: int, level: float) -> Interval:
+    """The exact interval for a share, which Wilson's undercuts where it is near 0.
+
+    Both tails of the binomial are at most (1 - level) / 2 at its ends. With more than
+    1,000 examples on either side, Wilson's is as good.
+
+    Source:
+        Clopper and Pearson 1934.
+
+    Example:
+        >>> low, high = share_interval(0, 10, 0.95)
+        >>> low, round(high, 4)  # 1 - 0.025^(1 / 10)
+        (0.0, 0.3085)
+    """
+    if min(count, total - count) > _MANY:
+        return of_share(count, total, level)
+    if 2 * count > total:
+        low, high = share_interval(total - count, total, level)
+        return 1 - high, 1 - low
+    tail = (1 - level) / 2
+    # The upper end is where so few are that rare, the lower where one fewer is not.
+    high = _root(lambda p: _at_most(count, total, p) > tail)
+    if count == 0:
+        return 0.0, high
+    return _root(lambda p: 1 - _at_most(count - 1, total, p) < tail), high
+
+
+def _root(holds_below: Callable[[float], bool]) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds_below(middle) else (low, middle)
+    return low
+
+
+def _at_most(count: int, total: int, p: float) -> float:
+    """The chance of so few among so many."""
+    steps = np.arange(1, count + 1)
+    odds = math.log(p) - math.log1p(-p)
+    log_mass = np.cumsum(np.log((total + 1 - steps) / steps) + odds)
+    mass = np.exp(np.append(0.0, log_mass) + total * math.log1p(-p))
+    return math.fsum(mass.tolist())
 
 
 def _ranked(values: Values, count: Counts, rank: int) -> float:

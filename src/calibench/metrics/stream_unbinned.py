@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 
-from calibench.metrics import intervals
 from calibench.metrics.cells import LEAST_ODDS, NUM_ODDS, ODDS_STEPS
 from calibench.metrics.definitions import LOG_ODDS
 from calibench.metrics.risk_coverage import area_of, area_range, excess_area_of
@@ -15,7 +14,11 @@ from calibench.metrics.risk_coverage_interval import (
     area_interval,
     excess_area_interval,
 )
-from calibench.metrics.saturation import quantile_interval, quantile_of
+from calibench.metrics.saturation import (
+    quantile_interval,
+    quantile_of,
+    share_interval,
+)
 from calibench.metrics.stream_top import TopLabelState
 from calibench.metrics.unbinned import Number
 
@@ -58,7 +61,7 @@ def _of_saturation(
     state: TopLabelState, level: float
 ) -> dict[str, tuple[Number, float]]:
     count, n = int(state.saturated), state.num_examples
-    share = intervals.of_share(count, n, level)
+    share = share_interval(count, n, level)
     return {"saturated_share": (Number(count / n, share), 0.0)}
 
 

@@ -22,6 +22,7 @@ from calibench.metrics.saturation import (
     quantile_interval,
     quantile_of,
     saturated,
+    share_interval,
 )
 from calibench.predictions import Predictions
 from calibench.sums import counted
@@ -92,7 +93,7 @@ def _of_ranking(some: Predictions, level: float) -> dict[str, Number]:
 def _of_log_odds(some: Predictions, level: float) -> dict[str, Number]:
     total = int(some.total_weight)
     count = int(counted(saturated(some).astype(np.int64), 2, some.counts)[1])
-    share = intervals.of_share(count, total, level)
+    share = share_interval(count, total, level)
     found = {"saturated_share": Number(count / total, share)}
     values, counts = counted_log_odds(some)
     for name, fraction in LOG_ODDS.items():
