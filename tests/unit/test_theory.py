@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -92,7 +92,7 @@ def test_the_top_rises_and_the_entropy_falls_with_the_scale(logits, scale, other
 
 @given(some_logits, st.floats(0.01, 3))
 def test_the_slopes_are_the_derivatives(logits, scale):
-    assume(np.ptp(logits) < 50)
+    logits = logits / 12
     step = 1e-5
     for value, slope in (
         (theory.log_top_probability, theory.log_top_slope),

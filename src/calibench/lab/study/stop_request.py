@@ -18,7 +18,11 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Receive both signals in this process while the block runs."""
+        """Receive both signals in this process while the block runs.
+
+        Once asked to stop, the process is about to end, and with its own exit code:
+        later signals are ignored, or one in its last moments would kill it.
+        """
         before = {
             number: signal.signal(number, self._receive)
             for number in (signal.SIGTERM, signal.SIGINT)
@@ -27,7 +31,7 @@ class StopRequest:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if self.is_set else handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number, frame
