@@ -6,7 +6,7 @@ does for `Predictions`, in the same order, and so has the same bits; exponential
 logarithms are left to numpy itself.
 """
 
-from numba import float64, int64, njit
+from numba import float64, int64, njit, uint64
 
 _TWO_60 = 2.0**60
 _LOW = 2**30 - 1
@@ -142,31 +142,43 @@ def normalize(size, buffers):
 
 
 @_compiled
-def cell_of(value, edges):
-    """The index of `binning.equal_width_index`."""
-    num_cells = edges.shape[0] - 1
-    index = min(int64(value * num_cells), num_cells - 1)
-    return index - ((value <= edges[index]) & (index > 0))
+def find_cells(values, num_cells, found):
+    """The indices of `binning.equal_width_index`, all at once for vector units."""
+    for row in range(values.shape[0]):
+        index = int64(values[row] * num_cells)
+        index = index if index < num_cells else num_cells - 1
+        # An edge is index / num_cells, and belongs below.
+        below = int64(values[row] <= float64(index) / num_cells) & int64(index > 0)
+        found[row] = index - below
 
 
 @_compiled
-def add_top(seen, labels, edges, grid, cells, odds_cells):
+def add_top(seen, labels, grid, cells, odds_cells, scratch):
     """Add to the cells of confidences and of log-odds; return how many are saturated.
 
     `seen` is confidence, its log-odds and the predicted class; a cell is a row.
     """
     confidence, log_odds, predicted = seen
     least, steps, saturated = grid
+    index, odds_index = scratch
+    size = labels.shape[0]
+    find_cells(confidence, cells.shape[0], index)
     most = float64(odds_cells.shape[0] - 1)
     count = 0
-    for row in range(labels.shape[0]):
-        value = confidence[row]
+    for row in range(size):
+        step = (log_odds[row] - least) * steps
+        step = max(0.0, step)
+        odds_index[row] = int64(min(most, step))
+        count += int64(confidence[row] >= saturated)
+    for row in range(size):
         right = int64(predicted[row] == labels[row])
+        value = confidence[row]
         fixed = int64(value * _TWO_60)
         high, low = fixed >> 30, fixed & _LOW
         gap = value - float64(right)
         square = int64(gap * gap * _TWO_60)
-        cell = cells[cell_of(value, edges)]
+        # An unsigned index needs no look whether it counts from the end.
+        cell = cells[uint64(index[row])]
         cell[0] += 1
         cell[1] += right
         cell[2] += high
@@ -175,36 +187,41 @@ def add_top(seen, labels, edges, grid, cells, odds_cells):
         cell[5] += low * right
         cell[6] += square >> 30
         cell[7] += square & _LOW
-        index = int64(min(max((log_odds[row] - least) * steps, 0.0), most))
-        odds_cells[index, 0] += 1
-        odds_cells[index, 1] += right
-        count += int64(value >= saturated)
+        odds_cells[uint64(odds_index[row]), 0] += 1
+        odds_cells[uint64(odds_index[row]), 1] += right
     return count
 
 
 @_compiled
-def add_columns_of_classes(block, labels, edges, cells, sums):
+def add_columns_of_classes(block, labels, cells, sums, scratch):
     """Add to the cells of each class but the first, and to the sums of all of them.
 
     The block, in which a class is a row, is left as the terms of the Brier score.
     """
-    size = labels.shape[0]
-    first = edges[1]
+    index, chosen = scratch
+    size, num_cells = labels.shape[0], cells.shape[1]
+    first = 1.0 / num_cells
     for k in range(block.shape[0]):
-        column, of_class = block[k], cells[k]
+        column = block[k, :size]
         high_sum, low_sum = int64(0), int64(0)
         for row in range(size):
             fixed = int64(column[row] * _TWO_60)
             high_sum += fixed >> 30
             low_sum += fixed & _LOW
-        sums[k, 0] += high_sum
-        sums[k, 1] += low_sum
+        sums[0, k] += high_sum
+        sums[1, k] += low_sum
+        find_cells(column, num_cells, index)
+        # A list without a branch: what will be overwritten does no harm.
+        count = 0
         for row in range(size):
-            if column[row] > first:
-                add_to_class(column[row], edges, of_class)
+            chosen[count] = row
+            count += int64(column[row] > first)
+        for at in range(count):
+            row = uint64(chosen[at])
+            add_to_cell(column[row], cells[k, uint64(index[row])])
     for row in range(size):
         value = block[labels[row], row]
-        cells[labels[row], cell_of(value, edges), 1] += 1
+        cells[labels[row], cell_of(value, num_cells), 1] += 1
         block[labels[row], row] = value - 1.0
     for k in range(block.shape[0]):
         for row in range(size):
@@ -212,26 +229,40 @@ def add_columns_of_classes(block, labels, edges, cells, sums):
 
 
 @_compiled
-def add_rows_of_classes(probs, labels, edges, cells, sums):
+def add_rows_of_classes(probs, labels, cells, sums, scratch):
     """As `add_columns_of_classes`, for many classes: an example is a row, and stays."""
-    first = edges[1]
+    chosen = scratch[1]
+    num_cells = cells.shape[1]
+    first = 1.0 / num_cells
     for row in range(probs.shape[0]):
         of_row = probs[row]
+        count = 0
         for k in range(probs.shape[1]):
             fixed = int64(of_row[k] * _TWO_60)
-            sums[k, 0] += fixed >> 30
-            sums[k, 1] += fixed & _LOW
+            sums[0, k] += fixed >> 30
+            sums[1, k] += fixed & _LOW
         for k in range(probs.shape[1]):
-            if of_row[k] > first:
-                add_to_class(of_row[k], edges, cells[k])
-        cells[labels[row], cell_of(of_row[labels[row]], edges), 1] += 1
+            chosen[count] = k
+            count += int64(of_row[k] > first)
+        for at in range(count):
+            k = uint64(chosen[at])
+            add_to_cell(of_row[k], cells[k, cell_of(of_row[k], num_cells)])
+        label = labels[row]
+        cells[label, cell_of(of_row[label], num_cells), 1] += 1
 
 
 @_compiled
-def add_to_class(value, edges, cells):
+def cell_of(value, num_cells):
+    """One index of `find_cells`."""
+    index = int64(value * num_cells)
+    index = index if index < num_cells else num_cells - 1
+    return index - (int64(value <= float64(index) / num_cells) & int64(index > 0))
+
+
+@_compiled
+def add_to_cell(value, cell):
     """Add a probability to its cell."""
     fixed = int64(value * _TWO_60)
-    cell = cells[cell_of(value, edges)]
     cell[0] += 1
     cell[2] += fixed >> 30
     cell[3] += fixed & _LOW

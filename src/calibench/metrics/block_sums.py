@@ -60,10 +60,11 @@ class BlockSums:
         self.rows = min(max(_NUMBERS // num_classes, _FEWEST_ROWS), _MOST_ROWS)
         self._largest = largest_probability(name, num_classes)
         self._tolerance = sum_tolerance(name, num_classes)
-        self._edges = np.arange(NUM_CELLS + 1) / NUM_CELLS
         self._top = np.zeros((NUM_CELLS, 8), dtype=np.int64)
         self._odds = np.zeros((NUM_ODDS, 2), dtype=np.int64)
         self._saturated = 0
+        longest = max(self.rows, num_classes)
+        self._scratch = tuple(np.empty((2, longest), dtype=np.int64))
         if num_classes < _MANY_CLASSES:
             size = self.rows + _PADDING
             floats, ids = np.empty((3, size)), np.empty((2, size), dtype=np.int64)
@@ -71,9 +72,8 @@ class BlockSums:
             self._buffers = (block, floats[0], *ids, *floats[1:])
         if issubclass(scope, MetricState):
             cells = class_cells_for(num_classes)
-            self._class_edges = np.arange(cells + 1) / cells
             self._classes = np.zeros((num_classes, cells, 4), dtype=np.int64)
-            self._class_sums = np.zeros((num_classes, 2), dtype=np.int64)
+            self._class_sums = np.zeros((2, num_classes), dtype=np.int64)
             self._losses = np.zeros((2, 2, NUM_EXPONENTS), dtype=np.int64)
             self._scores = np.zeros((2, 3), dtype=np.int64)
             self._infinite = 0
@@ -123,7 +123,7 @@ class BlockSums:
         if self._scope is TopLabelState:
             return True
         kernel.add_columns_of_classes(
-            block, labels, self._class_edges, self._classes, self._class_sums
+            block, labels, self._classes, self._class_sums, self._scratch
         )
         if self._kind == "probs":
             with np.errstate(divide="ignore"):
@@ -156,7 +156,7 @@ class BlockSums:
         if self._scope is TopLabelState:
             return True
         self._kernel.add_rows_of_classes(
-            some.probs, some.labels, self._class_edges, self._classes, self._class_sums
+            some.probs, some.labels, self._classes, self._class_sums, self._scratch
         )
         self._add_scores(brier_terms(some), some.label_log_probs)
         return True
@@ -166,7 +166,7 @@ class BlockSums:
     ) -> None:
         seen = (confidence, cell_log_odds(confidence), predicted)
         self._saturated += self._kernel.add_top(
-            seen, labels, self._edges, _GRID, self._top, self._odds
+            seen, labels, _GRID, self._top, self._odds, self._scratch
         )
 
     def _add_scores(
@@ -189,5 +189,5 @@ class BlockSums:
         cells = np.moveaxis(self._classes, 2, 0).copy()
         num_examples = self._top[:, 0].sum()
         cells[0, :, 0] = num_examples - cells[0].sum(axis=1)
-        cells[2:, :, 0] = self._class_sums.T - cells[2:].sum(axis=2)
+        cells[2:, :, 0] = self._class_sums - cells[2:].sum(axis=2)
         return cells
