@@ -20,6 +20,8 @@ from calibench.predictions import Counts
 # this many cells per kernel width a replicate is off by a few parts in ten thousand.
 _CELLS_PER_WIDTH = 8
 _LARGEST_GRID = 2**13
+# Terms of the series of replicates at a time.
+_BLOCK = 2**20
 _PILOTS = 4
 # Up to so many uncertain examples, replicates that are alike are scored once.
 _FEW = 16
@@ -45,8 +47,11 @@ def redrawn_smooth(
             width = max(min(pilots), _CELLS_PER_WIDTH / _LARGEST_GRID)
             size = 2 ** math.ceil(math.log2(_CELLS_PER_WIDTH / width))
         first, which = _distinct(right, ascending < 1)
-        series = _redrawn_series(ascending, expected, right[first], size) / total
-        scores.append(_fixed_points(series, width)[which])
+        found = []
+        for some in np.array_split(right[first], math.ceil(len(first) * size / _BLOCK)):
+            series = _redrawn_series(ascending, expected, some, size) / total
+            found.append(_fixed_points(series, width))
+        scores.append(np.concatenate(found)[which])
     return np.concatenate(scores)
 
 

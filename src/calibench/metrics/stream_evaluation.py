@@ -43,6 +43,8 @@ NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})
 Found: TypeAlias = dict[str, tuple[Interval | None, NoiseFloor | None]]
 
 _LEFT_OUT = (None, None)
+# Cells of replicates at a time.
+_BLOCK = 2**20
 # Where these have no interval, it is for want of examples.
 _FROM_SUMS = {"nll", "brier", "confidence_gap"}
 _NO_TEMPERATURE = (
@@ -157,13 +159,16 @@ def redrawn_stats(
     mean = np.minimum(from_limbs(sums[2:4]) / count, 1.0)
     # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
     square = from_limbs(sums[6:8]) + 2 * from_limbs(sums[4:6]) - sums[1]
-    saved = right * (1 - 2 * mean)
+    blocks = np.array_split(right, math.ceil(right.size / _BLOCK))
     redrawn = []
     for stats in summaries:
         ends = np.cumsum(stats.count)[:-1]
         starts = np.concatenate([[0], np.searchsorted(upto, ends) + 1])
         total = np.add.reduceat(square, starts)
-        total = total + np.add.reduceat(saved, starts, axis=1)
+        saved = [
+            np.add.reduceat(block * (1 - 2 * mean), starts, axis=1) for block in blocks
+        ]
+        total = total + np.concatenate(saved)
         accuracy = np.add.reduceat(right, starts, axis=1) / stats.count
         redrawn.append(
             replace(stats, accuracy=accuracy, squared_gap=total / stats.count)
