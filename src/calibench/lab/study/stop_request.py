@@ -1,7 +1,8 @@
 """A wish to stop, received as a signal. Light: listening begins before torch loads."""
 
+import atexit
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -20,8 +21,8 @@ class StopRequest:
     def listening(self) -> Iterator[None]:
         """Receive both signals in this process while the block runs.
 
-        Once asked to stop, the process is about to end, and with its own exit code:
-        later signals are ignored, or one in its last moments would kill it.
+        A process that was asked to stop ignores both while it ends, or one in its last
+        moments, which may be long with torch loaded, would kill it.
         """
         before = {
             number: signal.signal(number, self._receive)
@@ -31,8 +32,15 @@ class StopRequest:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, signal.SIG_IGN if self.is_set else handler)
+                signal.signal(number, handler)
+            if self.is_set:
+                atexit.register(_ignore, before)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.is_set = True
+
+
+def _ignore(numbers: Iterable[int]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
