@@ -60,14 +60,10 @@ def add_up(block, size, total):
     """Sum at most 128 values of each example, in the order of numpy's sum."""
     count = block.shape[0]
     whole = count - count % 8
-    if whole == 0:
-        for row in range(size):
-            total[row] = block[0, row]
-        for k in range(1, count):
-            for row in range(size):
-                total[row] += block[k, row]
-        return
     for row in range(size):
+        total[row] = 0.0
+        if whole == 0:
+            continue
         s0, s1, s2, s3 = block[0, row], block[1, row], block[2, row], block[3, row]
         s4, s5, s6, s7 = block[4, row], block[5, row], block[6, row], block[7, row]
         for k in range(8, whole, 8):
@@ -142,14 +138,18 @@ def normalize(size, buffers):
 
 
 @_compiled
+def cell_of(value, num_cells):
+    """As `binning.equal_width_index`: an edge, index / num_cells, belongs below."""
+    index = int64(value * num_cells)
+    index = index if index < num_cells else num_cells - 1
+    return index - (int64(value <= float64(index) / num_cells) & int64(index > 0))
+
+
+@_compiled
 def find_cells(values, num_cells, found):
-    """The indices of `binning.equal_width_index`, all at once for vector units."""
+    """The cell of each value, all at once for vector units."""
     for row in range(values.shape[0]):
-        index = int64(values[row] * num_cells)
-        index = index if index < num_cells else num_cells - 1
-        # An edge is index / num_cells, and belongs below.
-        below = int64(values[row] <= float64(index) / num_cells) & int64(index > 0)
-        found[row] = index - below
+        found[row] = cell_of(values[row], num_cells)
 
 
 @_compiled
@@ -249,14 +249,6 @@ def add_rows_of_classes(probs, labels, cells, sums, scratch):
             add_to_cell(of_row[k], cells[k, cell_of(of_row[k], num_cells)])
         label = labels[row]
         cells[label, cell_of(of_row[label], num_cells), 1] += 1
-
-
-@_compiled
-def cell_of(value, num_cells):
-    """One index of `find_cells`."""
-    index = int64(value * num_cells)
-    index = index if index < num_cells else num_cells - 1
-    return index - (int64(value <= float64(index) / num_cells) & int64(index > 0))
 
 
 @_compiled
