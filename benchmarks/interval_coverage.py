@@ -79,7 +79,7 @@ class Population:
                 of_rank(self.some, 2).confidence, by_rank[:, 1]
             ),
             "smooth_ece": fixed_point(
-                kernel, 1e-4, max(float(np.abs(self.gap).mean()), 1e-4)
+                kernel.error, 1e-4, max(float(np.abs(self.gap).mean()), 1e-4)
             ),
         }
 

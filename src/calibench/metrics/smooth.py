@@ -1,7 +1,9 @@
 """Smooth calibration error: a kernel in place of bins, with no width to choose."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Inexact, Int64
@@ -17,6 +19,9 @@ _LARGEST_GRID = 2**17
 _SMALLEST_WIDTH = 2.0**-15
 _TOLERANCE = 1e-13
 _STEPS = 100
+
+# The integral of the absolute smoothed gap, by the width of the kernel.
+ErrorOfWidth: TypeAlias = Callable[[float], float]
 
 
 def smooth_ece(some: Predictions) -> float:
@@ -80,8 +85,8 @@ def smooth_error_of_sums(
     if gap.min() >= 0 or gap.max() <= 0:
         # One sign everywhere: the integral is |mean gap| whatever the width.
         return low
-    kernel = KernelSums(confidence, gap, total)
-    return fixed_point(kernel, max(low, _SMALLEST_WIDTH), max(high, _SMALLEST_WIDTH))
+    error = KernelSums(confidence, gap, total).error
+    return fixed_point(error, max(low, _SMALLEST_WIDTH), max(high, _SMALLEST_WIDTH))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +211,12 @@ def _mean_size_across(
     return np.abs(first) + np.abs(mean - first)
 
 
-def fixed_point(kernel: KernelSums, low: float, high: float) -> float:
+def fixed_point(error: ErrorOfWidth, low: float, high: float) -> float:
     """The width that equals its own error: the one root of a falling function."""
-    below, above = kernel.error(low) - low, kernel.error(high) - high
+    lowest = error(low)
+    below, above = lowest - low, error(high) - high
     if below <= 0:
-        return kernel.error(low)
+        return lowest
     for step in range(_STEPS):
         if high - low < _TOLERANCE or above >= 0:
             break
@@ -218,7 +224,7 @@ def fixed_point(kernel: KernelSums, low: float, high: float) -> float:
         width = (low * above - high * below) / (above - below)
         if step % 3 == 2 or not low < width < high:
             width = (low + high) / 2
-        excess = kernel.error(width) - width
+        excess = error(width) - width
         if abs(excess) < _TOLERANCE:
             return width
         if excess > 0:

@@ -5,7 +5,7 @@ the cells of 1 / 7,200 know; each comes with a bound on what that can change.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,7 +17,6 @@ from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.float_sums import total_of
 from calibench.metrics.smooth import (
-    KernelSums,
     damped,
     fixed_point,
     integral_of_size,
@@ -175,37 +174,15 @@ def smooth_error(state: TopLabelState) -> tuple[float, float]:
     low = abs(_gap_sum(sums)) / n
     wrong = float(from_limbs(sums[2:4])) - float(from_limbs(sums[4:6]))
     high = (wrong + int(sums[1]) - float(from_limbs(sums[4:6]))) / n
-    kernel = CellSums.of(state)
-    value = fixed_point(kernel, max(low, SMALLEST_WIDTH), max(high, SMALLEST_WIDTH))
+    series = _gap_series(state)
+
+    def error(width: float) -> float:
+        return float(integral_of_size(damped(series, width)))
+
+    value = fixed_point(error, max(low, SMALLEST_WIDTH), max(high, SMALLEST_WIDTH))
     width = max(value, SMALLEST_WIDTH)
     bound = _BEND * high / (width * NUM_CELLS) ** 2
     return value, bound + width - value
-
-
-@dataclass(frozen=True, eq=False)
-class CellSums(KernelSums):
-    """Smoothed gaps, for any kernel width, from sums and first moments in cells."""
-
-    series: Float64[np.ndarray, " terms"] = field(default_factory=lambda: np.zeros(1))
-
-    @classmethod
-    def of(cls, state: TopLabelState) -> "CellSums":
-        """The series of a state."""
-        count, right = state.top[0], state.top[1]
-        total, total_right, square_gap = (
-            from_limbs(state.top[row : row + 2]) for row in (2, 4, 6)
-        )
-        middle = (np.arange(NUM_CELLS) + 0.5) / NUM_CELLS
-        gap = total - right
-        # c (c - a) = (c - a)^2 + a c - a, as a is 0 or 1.
-        moment = square_gap + total_right - right - middle * gap
-        n = int(count.sum())
-        series = series_of_moments([gap, moment]) / n
-        return cls(confidence=middle, gap=gap, total=n, series=series)
-
-    def error(self, width: float) -> float:
-        """The integral of the absolute smoothed gap."""
-        return float(integral_of_size(damped(self.series, width)))
 
 
 def confidence_quantile(state: TopLabelState, share: float) -> float:
@@ -225,6 +202,19 @@ def confidence_quantile(state: TopLabelState, share: float) -> float:
     rank = max(math.ceil(share * int(upto[-1])), 1)
     cell = int(np.searchsorted(upto, rank))
     return float(from_limbs(state.top[2:4, cell])) / int(state.top[0, cell])
+
+
+def _gap_series(state: TopLabelState) -> Float64[np.ndarray, " terms"]:
+    """The cosine series of the gaps, from their sums and first moments in cells."""
+    count, right = state.top[0], state.top[1]
+    total, total_right, square_gap = (
+        from_limbs(state.top[row : row + 2]) for row in (2, 4, 6)
+    )
+    middle = (np.arange(NUM_CELLS) + 0.5) / NUM_CELLS
+    gap = total - right
+    # c (c - a) = (c - a)^2 + a c - a, as a is 0 or 1.
+    moment = square_gap + total_right - right - middle * gap
+    return np.asarray(series_of_moments([gap, moment]) / int(count.sum()))
 
 
 def _gap_sum(sums: Int64[np.ndarray, "rows=8"]) -> float:
