@@ -24,7 +24,7 @@ from calibench.metrics.calibration_error import (
 from calibench.metrics.classwise import ClassCells
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.float_sums import exponent_sums, total_of
-from calibench.metrics.folded import fold_bias
+from calibench.metrics.folded import CLEAR, most_fold_bias
 from calibench.metrics.weighted_mean import mean_and_deviation
 from calibench.predictions import Counts
 from calibench.weights import Weights
@@ -34,8 +34,6 @@ Vector: TypeAlias = Float64[np.ndarray, " items"]
 
 # Below this the mean of a skewed score is not nearly normal.
 FEWEST_FOR_A_MEAN = 30
-# A bin this many standard deviations from 0 is not held for calibrated.
-_CLEAR = 2.0
 _HALVINGS = 60
 
 
@@ -92,14 +90,14 @@ def of_mean_size(stats: BinStats, level: float) -> Interval:
 
 def of_mean_excess(stats: BinStats, level: float) -> Interval:
     """For over-confidence: as for ECE, from bins that may be over-confident."""
-    near = stats.gap + _CLEAR * _deviations(stats) > 0
+    near = stats.gap + CLEAR * _deviations(stats) > 0
     gap = np.maximum(stats.gap, 0)
     return _of_folded(stats, gap, near, float(mean_excess(stats)), level, fold=0.5)
 
 
 def of_mean_shortfall(stats: BinStats, level: float) -> Interval:
     """For under-confidence: as for ECE, from bins that may be under-confident."""
-    near = stats.gap - _CLEAR * _deviations(stats) < 0
+    near = stats.gap - CLEAR * _deviations(stats) < 0
     gap = np.maximum(-stats.gap, 0)
     return _of_folded(stats, gap, near, float(mean_shortfall(stats)), level, fold=0.5)
 
@@ -192,8 +190,8 @@ def of_class_sums(cells: ClassCells, n: int, square: float, level: float) -> Int
     """`of_classwise` from the number of examples and the sum of `missing` squared."""
     share = (cells.hits + 1) / (cells.count + 2)
     deviation = (cells.weight * np.sqrt(cells.count * share * (1 - share))).ravel()
-    size = (cells.weight * np.abs(cells.total - cells.hits)).ravel()
-    bias = fold_bias(np.maximum(size - _CLEAR * deviation, 0), deviation).sum()
+    gap = (cells.weight * (cells.total - cells.hits)).ravel()
+    bias = most_fold_bias(gap, deviation).sum()
     # One example that misses by 1 is added, lest a few perfect ones look certain.
     variance = (2 / len(cells.count)) ** 2 * (square + 1) / (n + 2)
     return reaching_down(cells.mean_size(), float(bias), math.sqrt(variance / n), level)
@@ -210,8 +208,7 @@ def reaching_down(
 def most_bias(stats: BinStats) -> float:
     """The most by which noise may have lifted ECE."""
     deviation = stats.weight * _deviations(stats)
-    center = np.maximum(stats.weight * np.abs(stats.gap) - _CLEAR * deviation, 0)
-    return float(fold_bias(center, deviation).sum())
+    return float(most_fold_bias(stats.weight * stats.gap, deviation).sum())
 
 
 def quantile(level: float) -> float:
@@ -228,10 +225,9 @@ def _of_folded(
     *,
     fold: float,
 ) -> Interval:
-    weighted, deviation = stats.weight * np.abs(stats.gap), _deviations(stats)
-    deviation = stats.weight * deviation
-    center = np.maximum(weighted - _CLEAR * deviation, 0)
-    bias = fold * float(fold_bias(center, deviation)[near].sum())
+    deviation = stats.weight * _deviations(stats)
+    lifted = most_fold_bias(stats.weight * stats.gap, deviation)
+    bias = fold * float(lifted[near].sum())
     within = float((deviation[near] ** 2).sum())
     between = max(float((stats.weight * gap**2).sum()) - value**2, 0.0)
     total = within + between / int(stats.count.sum())

@@ -5,13 +5,11 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from calibench.metrics.folded import fold_bias
+from calibench.metrics.folded import most_fold_bias
 from calibench.metrics.intervals import Interval, reaching_down
 from calibench.metrics.smooth import at_edges, cosine_series, damped, grid_size
 from calibench.predictions import Predictions
 
-# A point this many standard deviations from 0 is not held for calibrated.
-_CLEAR = 2.0
 # The narrowest kernel for which the bias is computed; narrower ones are noisier still.
 _NARROWEST = 2.0**-10
 
@@ -55,8 +53,7 @@ def of_smoothed_gaps(
     series = cosine_series(confidence, counts * gap, size, n)
     center = at_edges(damped(series, width))
     deviation = np.sqrt(_variance(confidence, counts * gap**2, width, size, n) / n)
-    clear = np.maximum(np.abs(center) - _CLEAR * deviation, 0)
-    bias = float(fold_bias(clear, deviation).mean())
+    bias = float(most_fold_bias(center, deviation).mean())
     # One gap of 1 is added, lest a few perfect examples look certain.
     square = (math.fsum((counts * gap**2).tolist()) + 1) / (n + 1)
     spread = math.sqrt(max(square - value**2, 0.0) / n)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from calibench.binning import equal_width
-from calibench.metrics.folded import fold_bias
+from calibench.metrics.folded import most_fold_bias
 from calibench.metrics.intervals import (
     FEWEST_FOR_A_MEAN,
     Interval,
@@ -21,9 +21,6 @@ from calibench.metrics.intervals import (
 from calibench.metrics.truth import Terms, Truth, top_shares
 from calibench.predictions import Predictions
 from calibench.sums import exact_sums
-
-# A bin this many standard deviations from 0 is not held for calibrated.
-_CLEAR = 2.0
 
 Lift: TypeAlias = Callable[[Predictions, Truth], float]
 
@@ -65,11 +62,10 @@ def of_soft_ece(
     # One more example of typical spread, lest a bin of one look certain.
     typical = float((weight * square).sum())
     deviation = weight * np.sqrt((square + typical / occupied) / occupied)
-    center = np.maximum(weight * np.abs(mean) - _CLEAR * deviation, 0)
     value = float((weight * np.abs(mean)).sum())
     between = max(float((weight * mean**2).sum()) - value**2, 0.0) / n
     total = math.sqrt(float((deviation**2).sum()) + between)
-    bias = float(fold_bias(center, deviation).sum())
+    bias = float(most_fold_bias(weight * mean, deviation).sum())
     return reaching_down(value, bias, total, level)
 
 
