@@ -15,6 +15,7 @@ from shape_checks import without_shape_checks
 
 SOME = Predictions.from_probs([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], [0, 1, 1])
 STATE = MetricState.of(SOME)
+MANY = Predictions.from_logits([[4.0, 0.0]] * 40, [0, 0, 0, 1] * 10)
 # What is no count at all, though Python would compare, add or index with some of it.
 NO_COUNTS = [1.5, 15.0, True, None, "15", [15], np.array(15), float("nan"), 1 + 0j]
 CALLS = {
@@ -24,7 +25,9 @@ CALLS = {
     "compare": functools.partial(metrics.compare, SOME, SOME),
     "scalars": functools.partial(metrics.scalars, SOME),
     "state": STATE.result,
+    "decompose": functools.partial(metrics.decompose, MANY),
 }
+PASS = functools.partial(MetricState.of_arrays, SOME.values, SOME.labels, kind="probs")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +37,7 @@ def as_without_a_type_checker():
 
 
 @pytest.mark.parametrize("value", [*NO_COUNTS, 0, -1, 10**9, 10**30])
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "decompose"])
 def test_numbers_of_bins(name, value):
     with pytest.raises(ParameterError, match="num_bins"):
         CALLS[name](num_bins=value)
@@ -59,6 +62,21 @@ def test_replicates_and_seeds(name, option, value):
         CALLS[name](**{option: value})
 
 
+@pytest.mark.parametrize("value", [*NO_COUNTS, -1])
+@pytest.mark.parametrize(
+    ("option", "call"),
+    [
+        ("num_folds", CALLS["decompose"]),
+        ("seed", CALLS["decompose"]),
+        ("workers", PASS),
+        ("num_classes", MetricState.empty),
+    ],
+)
+def test_what_else_is_counted(option, call, value):
+    with pytest.raises(ParameterError, match=option):
+        call(**{option: value})
+
+
 @pytest.mark.parametrize("value", [0, 10**12])
 @pytest.mark.parametrize(
     "name", ["evaluate", "evaluate_state", "noise_floor", "compare"]
@@ -73,7 +91,7 @@ def test_too_few_and_too_many_replicates(name, value):
 @pytest.mark.parametrize(
     "value", [0, 1, -1, 2, 95, float("nan"), None, "0.95", 1 - 2.0**-53]
 )
-@pytest.mark.parametrize("name", ["evaluate", "evaluate_state", "compare"])
+@pytest.mark.parametrize("name", ["evaluate", "evaluate_state", "compare", "decompose"])
 def test_levels(name, value):
     with pytest.raises(ParameterError, match="level must be between 0 and 1, got"):
         CALLS[name](level=value)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from calibench.errors import ParameterError
 from calibench.lab import ray_engine
+from calibench.options import whole_number
 from calibench.validation import member
 
 Item = TypeVar("Item")
@@ -41,9 +42,8 @@ class Engine:
         if self.address is not None and self.on != "ray":
             msg = "--ray-address needs --on ray. Give both, or neither."
             raise ParameterError(msg)
-        if self.workers is not None and self.workers < 1:
-            msg = f"workers must be at least 1, got {self.workers}."
-            raise ParameterError(msg)
+        if self.workers is not None:
+            whole_number(self.workers, "workers", 1)
         if self.on == "ray":
             ray_engine.require_ray()
 

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from calibench.errors import DataError, FitError, ParameterError
+from calibench.errors import DataError, FitError
 from calibench.metrics.scores import brier_terms
 from calibench.metrics.students_t import student
+from calibench.options import whole_number
 from calibench.posthoc import CALIBRATORS, Calibrator, fit
 from calibench.predictions import Predictions
 from calibench.validation import member
@@ -121,12 +122,11 @@ def deal(sets: tuple[Predictions, ...], num_folds: int, seed: int) -> tuple[Rows
     the numbers are added up, so that all are dealt alike, whichever comes first.
 
     Raises:
-        ParameterError: `num_folds` is below 5.
+        ParameterError: `num_folds` is below 5, or `seed` below 0.
         FitError: There are fewer examples than folds.
     """
-    if num_folds < FEWEST_FOLDS:
-        msg = f"num_folds must be at least {FEWEST_FOLDS}, got {num_folds}."
-        raise ParameterError(msg)
+    whole_number(num_folds, "num_folds", FEWEST_FOLDS)
+    whole_number(seed, "seed", 0)
     count = sets[0].num_examples
     if count < num_folds:
         msg = f"{num_folds} folds need as many examples, got {count}. Give more."

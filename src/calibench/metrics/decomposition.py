@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibench.errors import FitError, ParameterError
+from calibench.errors import FitError
 from calibench.metrics.cross_fitting import (
     SCORES,
     Recalibrated,
@@ -21,6 +21,7 @@ from calibench.metrics.intervals import (
 )
 from calibench.metrics.paired import standard_error
 from calibench.metrics.scores import exact_mean
+from calibench.options import confidence_level
 from calibench.predictions import Predictions
 from calibench.validation import member
 
@@ -102,9 +103,7 @@ def decompose(
         (1.018, 0.56)
     """
     member(score, tuple(SCORES), "score")
-    if not 0 < level < 1:
-        msg = f"level must be between 0 and 1, got {level}."
-        raise ParameterError(msg)
+    confidence_level(level)
     some = repeated(some)
     dealt = deal((some,), num_folds, seed)
     terms = recalibrated(some, dealt, recalibrator)[score]

@@ -9,9 +9,10 @@ from typing import TypeVar, cast, get_args
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.errors import DataError, ParameterError
+from calibench.errors import DataError
 from calibench.metrics.block_sums import BlockSums
 from calibench.metrics.stream_top import TopLabelState
+from calibench.options import whole_number
 from calibench.predictions import Kind, Predictions
 from calibench.validation import Array, member
 
@@ -33,9 +34,7 @@ def state_of(
         ParameterError: There is no such kind, or `workers` is below 1.
     """
     kind = cast("Kind", member(kind, get_args(Kind), "kind"))
-    if workers < 1:
-        msg = f"workers must be at least 1, got {workers}."
-        raise ParameterError(msg)
+    whole_number(workers, "workers", 1)
     kernel = _kernel()
     if kernel is None or not _is_plain(values, labels):
         return _plain(scope, values, labels, kind)

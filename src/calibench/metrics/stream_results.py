@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from calibench.binning import BinStats
-from calibench.errors import ParameterError
 from calibench.metrics import calibration_error
 from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.debiased import size_less_bias
@@ -24,7 +23,7 @@ from calibench.metrics.smooth import (
 )
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_top import TopLabelState, check_bins, stats_of
-from calibench.options import whole_number
+from calibench.options import fraction, whole_number
 from calibench.sums import from_limbs
 
 # The series of the cells ends where a kernel of this width has damped it to e^-79.
@@ -195,9 +194,7 @@ def confidence_quantile(state: TopLabelState, share: float) -> float:
         ParameterError: There are no examples, or `share` is not in [0, 1].
     """
     check_bins(state, 1, NUM_CELLS)
-    if not 0 <= share <= 1:
-        msg = f"share must be in [0, 1], got {share}."
-        raise ParameterError(msg)
+    fraction(share, "share")
     upto = np.cumsum(state.top[0])
     rank = max(math.ceil(share * int(upto[-1])), 1)
     cell = int(np.searchsorted(upto, rank))

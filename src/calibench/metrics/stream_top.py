@@ -70,9 +70,7 @@ class TopLabelState:
         Raises:
             ParameterError: `num_classes` is below 2.
         """
-        if num_classes < 2:
-            msg = f"num_classes must be at least 2, got {num_classes}."
-            raise ParameterError(msg)
+        whole_number(num_classes, "num_classes", 2)
         shapes = cls.shapes(num_classes)
         arrays = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
         return cls(num_classes, **arrays)
