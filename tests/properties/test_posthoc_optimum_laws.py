@@ -58,6 +58,45 @@ def test_logits_that_are_all_equal(method):
     assert after.probs == pytest.approx(np.array([expected] * 4), abs=1e-6)
 
 
+@pytest.mark.parametrize("exponent", [-308, -300, -200, -160, -100, -9, 100, 300])
+def test_affine_maps_of_logits_of_any_scale(exponent):
+    labels = (LOGITS + RNG.gumbel(size=LOGITS.shape)).argmax(axis=1)
+
+    def nll(method, scale):
+        some = Predictions.from_logits(scale * LOGITS, labels)
+        return metrics.nll(fitted(some, method).apply(some, in_sample=True))
+
+    scale = 10.0**exponent
+    assert nll("vector_scaling", scale) == pytest.approx(nll("vector_scaling", 1.0))
+    # Penalized per unit of weight, tiny logits leave no more than the diagonal, and
+    # huge ones the whole matrix.
+    limit = nll("matrix_scaling", 1e-6 if exponent < 0 else 1e6)
+    assert nll("matrix_scaling", scale) == pytest.approx(limit)
+    if exponent > 0:
+        assert nll("dirichlet", scale) == pytest.approx(nll("dirichlet", 1e6))
+        return
+    with pytest.raises(FitError, match=r"they differ by too little|rounding hides"):
+        nll("dirichlet", scale)
+
+
+def test_a_prohibitive_penalty_leaves_a_parameter_at_0():
+    labels = (LOGITS + RNG.gumbel(size=LOGITS.shape)).argmax(axis=1)
+    some = Predictions.from_logits(LOGITS, labels)
+    without = posthoc.fit(
+        some,
+        "matrix_scaling",
+        {"off_diagonal_penalty": 1e300, "intercept_penalty": 1e300},
+    )
+    assert without.weights[~np.eye(3, dtype=bool)].tolist() == [0.0] * 6
+    assert without.intercepts.tolist() == [0.0] * 3
+    nearly = posthoc.fit(
+        some,
+        "matrix_scaling",
+        {"off_diagonal_penalty": 1e9, "intercept_penalty": 1e9},
+    )
+    assert without.weights == pytest.approx(nearly.weights, abs=1e-7)
+
+
 @pytest.mark.parametrize("method", SCALED)
 @given(
     some=predictions(),

@@ -166,12 +166,29 @@ def test_what_does_not_fit_is_refused():
         state.merge(MetricState.empty(2))
     full = MetricState.empty(10)
     full.top[0, 0] = MOST_EXAMPLES - 2
-    with pytest.raises(DataError, match=r"room for 8,589,934,592 examples"):
+    with pytest.raises(DataError, match=r"room for 8,589,934,591 examples"):
         full.merge(state)
     with pytest.raises(ParameterError, match="at least 2, got 1"):
         MetricState.empty(1)
     with pytest.raises(ParameterError, match="without examples"):
         MetricState.empty(2).result()
+
+
+def test_a_full_state_of_sure_examples_has_room_for_its_sums():
+    # Its limbs of 30 bits, all ones at confidence 1, add up to just below 2^63.
+    for label in (0, 1):
+        one = MetricState.of(Predictions.from_probs([[1.0, 0.0]], [label]))
+        arrays = one.to_arrays()
+        full = MetricState.from_arrays(
+            {name: np.asarray(each * MOST_EXAMPLES) for name, each in arrays.items()}
+            | {"num_classes": arrays["num_classes"]}
+        )
+        assert full.num_examples == MOST_EXAMPLES
+        found = full.result()
+        assert found["mean_confidence"] == 1.0
+        assert found["top_label_ece"] == label
+        with pytest.raises(DataError, match="no more"):
+            full.merge(one)
 
 
 @pytest.mark.parametrize("num_bins", [0, -15, 7, 7201])

@@ -7,8 +7,9 @@ import torch
 
 from calibench import metrics
 from calibench.errors import FitError, LeakageError, ParameterError
-from calibench.posthoc import Temperature
+from calibench.posthoc import FocalLink, Temperature
 from calibench.predictions import Predictions
+from shape_checks import without_shape_checks
 
 
 def test_recovers_a_temperature_in_closed_form():
@@ -114,6 +115,17 @@ def test_calls_return_what_they_are_given():
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
 def test_a_temperature_is_positive_and_finite(value):
     with pytest.raises(ParameterError, match=f"above 0 and finite, got {value}"):
+        Temperature(value)
+    with pytest.raises(ParameterError, match=f"above 0 and finite, got {value}"):
+        FocalLink(gamma=1.0, temperature=value)
+
+
+@pytest.mark.parametrize("value", [None, "2", [2.0], True, 1j])
+def test_a_temperature_is_a_number(value):
+    with (
+        without_shape_checks(),
+        pytest.raises(ParameterError, match="temperature must be above 0 and finite"),
+    ):
         Temperature(value)
 
 

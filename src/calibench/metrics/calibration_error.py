@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from calibench.binning import Binning, BinStats, lay, summarize
 from calibench.errors import DataError
 from calibench.predictions import UNCOUNTED, Predictions
+from calibench.signatures import of_predictions
 
 Error: TypeAlias = Float64[np.ndarray, "*batch"]
 Functional: TypeAlias = Callable[[BinStats], Error]
@@ -70,6 +71,7 @@ def refuse_uncounted(stats: BinStats) -> None:
         raise DataError(msg)
 
 
+@of_predictions
 def top_label_bins(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> BinStats:
@@ -83,6 +85,7 @@ def top_label_bins(
     return summarize(bins, some.confidence, some.correct, some.weights)
 
 
+@of_predictions
 def top_label_ece(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -115,6 +118,7 @@ def top_label_ece(
     return float(mean_size(stats))
 
 
+@of_predictions
 def max_calibration_error(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -139,6 +143,7 @@ def max_calibration_error(
     return float(largest_size(stats))
 
 
+@of_predictions
 def overconfidence(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -159,6 +164,7 @@ def overconfidence(
     return float(mean_excess(stats))
 
 
+@of_predictions
 def underconfidence(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -177,6 +183,7 @@ def underconfidence(
     return float(mean_shortfall(stats))
 
 
+@of_predictions
 def rms_calibration_error(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -201,6 +208,7 @@ def rms_calibration_error(
     return float(root_mean_square(stats))
 
 
+@of_predictions
 def debiased_l2(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:

@@ -17,6 +17,7 @@ from calibench.metrics.kernel_strips import (
 )
 from calibench.metrics.log_gamma import log_gamma
 from calibench.predictions import Predictions, unweighted
+from calibench.signatures import of_predictions
 from calibench.validation import member
 
 # 13 bandwidths from 0.0001 to 1, three a decade.
@@ -34,6 +35,7 @@ NORMS: dict[str, Error] = {
 }
 
 
+@of_predictions
 def canonical_calibration_error(
     some: Predictions, *, norm: str = "l1", bandwidth: float | None = None
 ) -> float:

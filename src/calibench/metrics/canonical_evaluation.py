@@ -9,6 +9,7 @@ from calibench.metrics.kernel_strips import SortedExamples
 from calibench.metrics.measurement import Measurement
 from calibench.metrics.skce import FEWEST_FOR_PAIRS, PairStatistics
 from calibench.predictions import Predictions, unweighted
+from calibench.signatures import of_predictions
 
 # Each costs a pass over all pairs; a hundred show a 95th percentile.
 MOST_REPLICATES = 100
@@ -18,6 +19,7 @@ _NO_DIRECTION = (
 )
 
 
+@of_predictions
 def canonical_measurements(
     some: Predictions, *, replicates: int = 100, seed: int = 0, level: float = 0.95
 ) -> dict[str, Measurement]:

@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int64
 
 from calibench.binning import Binning, lay
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.sums import counted, exact_sums
 from calibench.validation import member
 
@@ -17,6 +18,7 @@ _BLOCK = 2**20
 REDUCTIONS = ("mean", "sum")
 
 
+@of_predictions
 def classwise_ece(
     some: Predictions,
     *,

@@ -9,8 +9,10 @@ from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.classwise import class_cells
 from calibench.options import fraction
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 
 
+@of_predictions
 def classwise_rms_error(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:
@@ -40,6 +42,7 @@ def classwise_rms_error(
     return math.sqrt(math.fsum(gap**2 / cells.count[occupied]) * cells.weight)
 
 
+@of_predictions
 def thresholded_classwise_ece(
     some: Predictions,
     *,

@@ -23,6 +23,7 @@ from calibench.metrics.same_examples import refuse_other_examples
 from calibench.metrics.scores import accuracy, brier, brier_terms, nll
 from calibench.options import confidence_level
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.sums import counted
 
 
@@ -55,6 +56,7 @@ class Comparison:
         }
 
 
+@of_predictions
 def compare(
     first: Predictions,
     second: Predictions,

@@ -10,6 +10,7 @@ from calibench.metrics.calibration_error import (
 )
 from calibench.metrics.folded import fold_bias
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 
 
 def size_less_bias(stats: BinStats) -> Error:
@@ -28,6 +29,7 @@ def size_less_bias(stats: BinStats) -> Error:
     return np.asarray(terms.sum(axis=-1) / stats.count.sum())
 
 
+@of_predictions
 def debiased_l1(
     some: Predictions, *, num_bins: int = 15, scheme: str | Binning = "equal_width"
 ) -> float:

@@ -23,6 +23,7 @@ from calibench.metrics.paired import standard_error
 from calibench.metrics.scores import exact_mean
 from calibench.options import confidence_level
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.validation import member
 
 NUM_FOLDS = 10
@@ -55,6 +56,7 @@ class Decomposition:
     definition: Definition
 
 
+@of_predictions
 def decompose(
     some: Predictions,
     *,
@@ -110,6 +112,7 @@ def decompose(
     return decomposition_of(terms, score, recalibrator, level)
 
 
+@of_predictions
 def nll_refinement(
     some: Predictions, *, recalibrator: str = "temperature", num_folds: int = NUM_FOLDS
 ) -> float:
@@ -124,6 +127,7 @@ def nll_refinement(
     return _part(some, "nll", recalibrator, num_folds, "refinement")
 
 
+@of_predictions
 def nll_calibration(
     some: Predictions, *, recalibrator: str = "temperature", num_folds: int = NUM_FOLDS
 ) -> float:
@@ -140,6 +144,7 @@ def nll_calibration(
     return _part(some, "nll", recalibrator, num_folds, "calibration")
 
 
+@of_predictions
 def brier_refinement(
     some: Predictions, *, recalibrator: str = "temperature", num_folds: int = NUM_FOLDS
 ) -> float:
@@ -153,6 +158,7 @@ def brier_refinement(
     return _part(some, "brier", recalibrator, num_folds, "refinement")
 
 
+@of_predictions
 def brier_calibration(
     some: Predictions, *, recalibrator: str = "temperature", num_folds: int = NUM_FOLDS
 ) -> float:

@@ -38,6 +38,7 @@ from calibench.metrics.verdict import verdict_on
 from calibench.options import confidence_level
 from calibench.posthoc.temperature import Temperature, optimal_temperature
 from calibench.predictions import UNCOUNTED, Predictions
+from calibench.signatures import of_predictions
 
 _RATIO = "normal theory of a ratio of two sums, of weight * value and of weight"
 
@@ -64,6 +65,7 @@ OF_BINS: dict[str, tuple[Functional, BinInterval]] = {
 }
 
 
+@of_predictions
 def evaluate(
     some: Predictions,
     *,

@@ -10,6 +10,7 @@ from calibench.metrics.calibration_error import Functional, mean_size
 from calibench.metrics.redraw import redrawn_bins
 from calibench.options import whole_number
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 
 _MOST_REPLICATES = 1_000_000
 # Replicates this close to the observed value count as equal to it.
@@ -35,6 +36,7 @@ class NoiseFloor:
     replicates: int
 
 
+@of_predictions
 def noise_floor(
     some: Predictions,
     *,

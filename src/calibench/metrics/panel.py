@@ -24,8 +24,10 @@ from calibench.metrics.scores import (
 )
 from calibench.metrics.smooth import smooth_ece
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 
 
+@of_predictions
 def scalars(some: Predictions, *, num_bins: int = 15) -> dict[str, float]:
     """Score predictions on every metric that needs no resampling, in one pass.
 

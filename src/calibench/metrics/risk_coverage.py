@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64
 
 from calibench.metrics.intervals import Interval
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.sums import counted
 
 Counts: TypeAlias = Int64[np.ndarray, " groups"]
@@ -91,6 +92,7 @@ class RiskCoverage:
         return excess_area_of(self.count, self.wrong)
 
 
+@of_predictions
 def aurc(some: Predictions) -> float:
     """Area under the risk-coverage curve, in [0, 1]; lower is better.
 
@@ -113,6 +115,7 @@ def aurc(some: Predictions) -> float:
     return RiskCoverage.of(some).area
 
 
+@of_predictions
 def excess_aurc(some: Predictions) -> float:
     """The area under the risk-coverage curve beyond the least possible, in [0, 1].
 

@@ -12,6 +12,7 @@ from calibench.metrics.intervals import Interval, of_share, quantile
 from calibench.metrics.scores import exact_mean
 from calibench.options import between
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.sums import counted
 
 Values: TypeAlias = Float64[np.ndarray, " values"]
@@ -37,6 +38,7 @@ def saturated(some: Predictions) -> Bool[np.ndarray, " examples"]:
     return np.asarray(some.confidence >= ROUNDS_TO_ONE)
 
 
+@of_predictions
 def saturated_share(some: Predictions) -> float:
     """Share of examples whose confidence rounds to exactly 1 in float32, in [0, 1].
 
@@ -50,6 +52,7 @@ def saturated_share(some: Predictions) -> float:
     return exact_mean(saturated(some).astype(np.float64), some.weights)
 
 
+@of_predictions
 def log_odds_quantile(some: Predictions, share: float = 0.5) -> float:
     """A quantile of the log-odds of the predicted class; by default the median.
 

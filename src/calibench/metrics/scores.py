@@ -7,9 +7,11 @@ from jaxtyping import Float64
 
 from calibench.metrics.float_sums import exponent_sums, total_of
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.weights import Weights
 
 
+@of_predictions
 def accuracy(some: Predictions) -> float:
     """Share of examples whose predicted class is the label, in [0, 1].
 
@@ -24,6 +26,7 @@ def accuracy(some: Predictions) -> float:
     return exact_mean(some.correct.astype(np.float64), some.weights)
 
 
+@of_predictions
 def error_rate(some: Predictions) -> float:
     """Share of examples whose predicted class is not the label: 1 - accuracy.
 
@@ -36,6 +39,7 @@ def error_rate(some: Predictions) -> float:
     return exact_mean((~some.correct).astype(np.float64), some.weights)
 
 
+@of_predictions
 def nll(some: Predictions) -> float:
     """Negative log-likelihood: the mean of -ln p(label), in nats.
 
@@ -52,6 +56,7 @@ def nll(some: Predictions) -> float:
     return exact_mean(-some.label_log_probs, some.weights)
 
 
+@of_predictions
 def brier(some: Predictions) -> float:
     """Brier score: the mean of sum_k (p_k - [k is the label])^2, in [0, 2].
 
@@ -75,6 +80,7 @@ def brier_terms(some: Predictions) -> Float64[np.ndarray, " examples"]:
     return np.asarray(np.square(difference).sum(axis=1))
 
 
+@of_predictions
 def mean_confidence(some: Predictions) -> float:
     """Mean probability of the predicted class, in [1 / K, 1].
 
@@ -85,6 +91,7 @@ def mean_confidence(some: Predictions) -> float:
     return exact_mean(some.confidence, some.weights)
 
 
+@of_predictions
 def confidence_gap(some: Predictions) -> float:
     """Mean confidence minus accuracy, in [-1, 1]; positive is over-confident.
 

@@ -16,6 +16,7 @@ from calibench.metrics.kernel_strips import (
     class_sums,
 )
 from calibench.predictions import Predictions, unweighted
+from calibench.signatures import of_predictions
 
 # Fewer leave too much of the variance to chance.
 FEWEST_FOR_PAIRS = 100
@@ -23,6 +24,7 @@ FEWEST_FOR_PAIRS = 100
 _CLEAR = 2.0
 
 
+@of_predictions
 def squared_kernel_calibration_error(
     some: Predictions, *, bandwidth: float | None = None
 ) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Inexact, Int64
 
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.weights import Weights
 
 # Grid cells per kernel width. Moments up to the third in each cell make the error of
@@ -24,6 +25,7 @@ _STEPS = 100
 ErrorOfWidth: TypeAlias = Callable[[float], float]
 
 
+@of_predictions
 def smooth_ece(some: Predictions) -> float:
     """Smooth calibration error of the predicted class (smECE).
 

@@ -5,9 +5,11 @@ import numpy as np
 from calibench.metrics.scores import exact_mean
 from calibench.metrics.truth import Terms, Truth, truth_for
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 from calibench.validation import Array
 
 
+@of_predictions
 def soft_label_nll(some: Predictions, truth: Array) -> float:
     """Cross-entropy: the mean of -sum_k P(k | x) ln p_k, in nats.
 
@@ -29,6 +31,7 @@ def soft_label_nll(some: Predictions, truth: Array) -> float:
     return exact_mean(cross_entropies(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def soft_label_brier(some: Predictions, truth: Array) -> float:
     """Mean Brier score of labels drawn from the truth, 0 to 2; unbiased from counts.
 
@@ -49,6 +52,7 @@ def soft_label_brier(some: Predictions, truth: Array) -> float:
     return exact_mean(brier_scores(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def true_kl(some: Predictions, truth: Array) -> float:
     """Mean Kullback-Leibler divergence KL(P(. | x) || p), in nats.
 

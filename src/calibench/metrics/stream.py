@@ -30,7 +30,7 @@ class MetricState(TopLabelState):
 
     A state of 10 classes takes 0.8 MB. Confidences, gaps and Brier scores are cut to
     multiples of 2^-60 an example, as everywhere in `binning`; the NLL is summed
-    without any rounding. At most 2^33 examples, about 8.6e9.
+    without any rounding. Fewer than 2^33 examples, about 8.6e9.
 
     Attributes:
         classes: For each cell of each class: examples, those that bear its label, the

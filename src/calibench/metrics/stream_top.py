@@ -23,11 +23,12 @@ from calibench.metrics.cells import (
 from calibench.metrics.saturation import ROUNDS_TO_ONE
 from calibench.options import whole_number
 from calibench.predictions import Predictions
+from calibench.signatures import require_predictions
 from calibench.sums import counted, from_limbs
 from calibench.validation import Array
 
 # A cell adds up numbers of 30 bits in 63.
-MOST_EXAMPLES = 2**33
+MOST_EXAMPLES = 2**33 - 1
 
 # Rows of `TopLabelState.top`; a sum takes two.
 _COUNT, _RIGHT, _CONFIDENCE, _CONFIDENCE_RIGHT, _SQUARE = 0, 1, 2, 4, 6
@@ -42,7 +43,7 @@ class TopLabelState:
 
     A value: `update` and `merge` return a new state. Numbers: `result`. It takes
     0.5 MB, whatever the number of classes. Confidences and gaps are cut to multiples of
-    2^-60 an example, as everywhere in `binning`. At most 2^33 examples, about 8.6e9.
+    2^-60 an example, as everywhere in `binning`. Fewer than 2^33 examples, about 8.6e9.
 
     Attributes:
         num_classes: K.
@@ -81,7 +82,9 @@ class TopLabelState:
 
         Raises:
             DataError: The weights are not whole numbers.
+            ParameterError: They are an array; for arrays there is `of_arrays`.
         """
+        require_predictions(some, cls.__name__)
         return cls(some.num_classes, **cls.sums_of(some))
 
     @classmethod

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from calibench.metrics.calibration_error import Error, top_label_ece
 from calibench.metrics.redraw import redrawn_right
 from calibench.predictions import Counts, Predictions
+from calibench.signatures import of_predictions
 
 # As for every binning here.
 MOST_BINS = 10_000
@@ -16,6 +17,7 @@ MOST_BINS = 10_000
 _MANY = 64
 
 
+@of_predictions
 def ece_sweep(some: Predictions) -> float:
     """Expected calibration error in the most equal-mass bins whose accuracies ascend.
 
@@ -42,6 +44,7 @@ def ece_sweep(some: Predictions) -> float:
     return top_label_ece(some, num_bins=num_bins, scheme="equal_mass")
 
 
+@of_predictions
 def sweep_num_bins(some: Predictions) -> int:
     """The number of bins of `ece_sweep`.
 

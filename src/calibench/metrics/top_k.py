@@ -10,6 +10,7 @@ from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
 from calibench.options import whole_number
 from calibench.predictions import Predictions
+from calibench.signatures import of_predictions
 
 # The k of the panel, where there are more classes than that.
 USUAL_K = 5
@@ -30,6 +31,7 @@ class Claims:
     of: Predictions
 
 
+@of_predictions
 def top_k_ece(
     some: Predictions,
     *,
@@ -70,6 +72,7 @@ def top_k_ece(
     return _error(among_top(some, k), num_bins, scheme)
 
 
+@of_predictions
 def kth_class_ece(
     some: Predictions,
     *,

@@ -15,6 +15,7 @@ from calibench.binning import Binning, lay
 from calibench.errors import DataError
 from calibench.metrics.scores import exact_mean
 from calibench.predictions import Matrix, Predictions, Vector
+from calibench.signatures import of_predictions
 from calibench.sums import exact_sums
 from calibench.validation import Array, count_matrix, prob_matrix
 
@@ -79,6 +80,7 @@ class Truth:
         return self.probs * (1 - self.probs) / (self.totals - 1)[:, None]
 
 
+@of_predictions
 def true_calibration_error(some: Predictions, posterior: Array) -> float:
     """Mean |P(predicted class | x) - confidence| where the posterior is known.
 
@@ -105,6 +107,7 @@ def true_calibration_error(some: Predictions, posterior: Array) -> float:
     return exact_mean(top_sizes(some, truth_for(some, posterior)), some.weights)
 
 
+@of_predictions
 def true_squared_calibration_error(some: Predictions, truth: Array) -> float:
     """Mean (P(predicted class | x) - confidence)^2, unbiased also from counts.
 
@@ -131,6 +134,7 @@ def true_squared_calibration_error(some: Predictions, truth: Array) -> float:
     return exact_mean(squared_top_gaps(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def true_canonical_l1(some: Predictions, truth: Array) -> float:
     """Mean over examples of sum_k |P(k | x) - p_k|: twice the total variation.
 
@@ -154,6 +158,7 @@ def true_canonical_l1(some: Predictions, truth: Array) -> float:
     return exact_mean(sizes(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def true_canonical_l2(some: Predictions, truth: Array) -> float:
     """Mean over examples of the Euclidean distance between P(. | x) and p.
 
@@ -177,6 +182,7 @@ def true_canonical_l2(some: Predictions, truth: Array) -> float:
     return exact_mean(lengths(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def true_canonical_l2_squared(some: Predictions, truth: Array) -> float:
     """Mean over examples of sum_k (P(k | x) - p_k)^2, unbiased also from counts.
 
@@ -202,6 +208,7 @@ def true_canonical_l2_squared(some: Predictions, truth: Array) -> float:
     return exact_mean(squares(some, truth_for(some, truth)), some.weights)
 
 
+@of_predictions
 def soft_label_ece(
     some: Predictions,
     truth: Array,

@@ -17,6 +17,7 @@ from calibench.metrics.truth_definitions import truth_definitions
 from calibench.metrics.truth_intervals import of_soft_ece, of_truth_mean
 from calibench.options import confidence_level
 from calibench.predictions import Labels, Predictions, unweighted
+from calibench.signatures import of_predictions
 
 _MEANS: dict[str, Callable[[Predictions, Truth], Terms]] = {
     "true_calibration_error": truth.top_sizes,
@@ -80,6 +81,7 @@ class TruthEvaluation:
         }
 
 
+@of_predictions
 def evaluate_truth(
     some: Predictions,
     known: Truth,

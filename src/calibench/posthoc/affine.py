@@ -1,6 +1,7 @@
 """Fit an affine map of the classes' logits by penalized NLL."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from calibench.posthoc.newton import Local, Parameters, minimize
 from calibench.posthoc.temperature import optimal_temperature
 from calibench.predictions import Labels, Matrix, Predictions
 from calibench.weights import Weights
+
+# A parameter that costs so much ends where no float64 logit shows it: it is left at 0.
+_PROHIBITIVE = 1e16
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +25,7 @@ class AffineNLL:
         inputs: x, one row per example.
         labels: The classes.
         penalty: What the square of each parameter costs, in the shape of parameters.
+            From 1e16 on the parameter stays at 0.
         weights: How often each example counts; None for once.
     """
 
@@ -28,6 +33,16 @@ class AffineNLL:
     labels: Labels
     penalty: Parameters
     weights: Weights | None = None
+
+    @cached_property
+    def is_free(self) -> Parameters:
+        """1 for each parameter, but 0 where its penalty is prohibitive."""
+        return (self.penalty < _PROHIBITIVE).astype(np.float64)
+
+    @cached_property
+    def cost(self) -> Parameters:
+        """The penalty of the free parameters."""
+        return np.where(self.is_free > 0, self.penalty, 0.0)
 
     @property
     def is_diagonal(self) -> bool:
@@ -40,7 +55,7 @@ class AffineNLL:
 
     def value(self, point: Parameters) -> float:
         log_probs = _log_softmax(self.forward(point))
-        return self._nll(log_probs) + float((self.penalty * point**2).sum())
+        return self._nll(log_probs) + float((self.cost * point**2).sum())
 
     def at(self, point: Parameters) -> Local:
         log_probs = _log_softmax(self.forward(point))
@@ -52,11 +67,11 @@ class AffineNLL:
             moved = self.forward(direction)
             mean = np.einsum("ek,ek->e", probs, moved)
             bend = self._adjoint(probs * (moved - mean[:, None]))
-            return bend + 2 * self.penalty * direction
+            return bend + 2 * self.cost * direction
 
         return Local(
-            value=self._nll(log_probs) + float((self.penalty * point**2).sum()),
-            gradient=self._adjoint(excess) + 2 * self.penalty * point,
+            value=self._nll(log_probs) + float((self.cost * point**2).sum()),
+            gradient=self._adjoint(excess) + 2 * self.cost * point,
             curvature=curvature,
         )
 
@@ -74,7 +89,8 @@ class AffineNLL:
             weights = np.einsum("ek,ek->k", change, self.inputs)[:, None]
         else:
             weights = change.T @ self.inputs
-        return np.hstack([weights, change.sum(axis=0)[:, None]]) / len(change)
+        sums = np.hstack([weights, change.sum(axis=0)[:, None]])
+        return self.is_free * sums / len(change)
 
 
 def affine_map(inputs: Matrix, weights: np.ndarray, intercepts: np.ndarray) -> Matrix:
@@ -105,18 +121,25 @@ def fit_affine(
     scale, start = _scale_and_start(predictions, method)
     columns = np.full(penalty.shape[1], scale)
     columns[-1] = 1.0
-    objective = AffineNLL(
-        inputs * scale, predictions.labels, penalty * columns**2, predictions.weights
-    )
+    # Tiny logits make tiny penalties prohibitive: their square may overflow.
+    with np.errstate(over="ignore"):
+        scaled = penalty * columns * columns
     point = np.zeros_like(penalty)
-    own = np.zeros(len(point), int) if objective.is_diagonal else np.arange(len(point))
+    own = np.arange(len(point)) if penalty.shape[1] > 2 else np.zeros(len(point), int)
     point[np.arange(len(point)), own] = start
     try:
-        return minimize(objective, point) * columns
-    except FitError as error:
+        with np.errstate(over="raise", invalid="raise"):
+            objective = AffineNLL(
+                inputs * scale, predictions.labels, scaled, predictions.weights
+            )
+            return minimize(objective, point) * columns
+    except (FitError, FloatingPointError) as error:
+        reason = error
+        if isinstance(error, FloatingPointError):
+            reason = FitError("they differ by too little, or too much, for float64.")
         msg = (
             f"{method} has no finite optimum on these "
-            f"{predictions.num_examples:,} predictions: {error} Fit on more examples, "
+            f"{predictions.num_examples:,} predictions: {reason} Fit on more examples, "
             "penalize more, or take fewer parameters (temperature)."
         )
         raise FitError(msg) from error

@@ -10,6 +10,7 @@ import numpy as np
 from calibench.errors import DataError, LeakageError, ParameterError
 from calibench.posthoc.fitting_set import FittingSet
 from calibench.predictions import Labels, Matrix, Predictions, Vector
+from calibench.signatures import require_predictions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +59,9 @@ class Calibrator(ABC):
             LeakageError: The predictions are of the split, or are the rows, that the
                 calibrator was fitted on.
             DataError: They have another number of classes.
+            ParameterError: They are an array; call the calibrator on logits.
         """
+        require_predictions(predictions, f"{self.method}.apply")
         if not in_sample:
             self._refuse_fitting_set(predictions)
         values = self._calibrated(predictions)

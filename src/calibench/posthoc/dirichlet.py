@@ -67,8 +67,8 @@ class Dirichlet(Calibrator):
             Kull et al. 2019, equation 2 and section 3.2. They clip probabilities at
             the machine epsilon; nothing is clipped here.
         """
-        penalty = odir(predictions.num_classes, off_diagonal_penalty, intercept_penalty)
         fitted_on = FittingSet.of(predictions, cls.method)
+        penalty = odir(predictions.num_classes, off_diagonal_penalty, intercept_penalty)
         predictions = predictions.present
         finite_logits(predictions, cls.method)
         point = fit_affine(predictions.log_probs, predictions, penalty, cls.method)

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibench.errors import DataError, LeakageError, ParameterError
 from calibench.predictions import Predictions
+from calibench.signatures import require_predictions
 from calibench.validation import Split, split_name
 
 
@@ -32,7 +33,9 @@ class FittingSet:
 
         Raises:
             LeakageError: They are of the test split.
+            ParameterError: They are an array, not predictions.
         """
+        require_predictions(predictions, f"{method}.fit")
         if predictions.split == "test":
             msg = (
                 f"{method}: nothing is fitted on the test split, because it judges "

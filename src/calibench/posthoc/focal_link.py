@@ -1,15 +1,19 @@
 """The focal link: from what focal loss is minimized by to probabilities."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from calibench.errors import FitError, ParameterError
+from calibench.errors import FitError
 from calibench.posthoc.calibrator import Calibrator, keeping_predicted
 from calibench.posthoc.fitting_set import FittingSet
-from calibench.posthoc.parameters import flag, number, require_at_least_zero
+from calibench.posthoc.parameters import (
+    flag,
+    number,
+    require_at_least_zero,
+    require_temperature,
+)
 from calibench.posthoc.temperature import optimal_temperature
 from calibench.predictions import Matrix, Predictions
 
@@ -46,9 +50,7 @@ class FocalLink(Calibrator):
 
     def __post_init__(self) -> None:
         require_at_least_zero(self.gamma, "gamma")
-        if not 0 < self.temperature < math.inf:
-            msg = f"temperature must be above 0 and finite, got {self.temperature}."
-            raise ParameterError(msg)
+        require_temperature(self.temperature)
 
     @classmethod
     def fit(

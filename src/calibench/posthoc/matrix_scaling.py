@@ -72,8 +72,8 @@ class MatrixScaling(Calibrator):
             Guo et al. 2017, section 4.2; the penalties are those of Kull et al. 2019,
             section 3.2.
         """
-        penalty = odir(predictions.num_classes, off_diagonal_penalty, intercept_penalty)
         fitted_on = FittingSet.of(predictions, cls.method)
+        penalty = odir(predictions.num_classes, off_diagonal_penalty, intercept_penalty)
         predictions = predictions.present
         logits = finite_logits(predictions, cls.method)
         point = fit_affine(logits, predictions, penalty, cls.method)

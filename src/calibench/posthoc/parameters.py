@@ -1,6 +1,7 @@
 """Parameters of calibrators: read from JSON, checked, and never changed."""
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -97,4 +98,16 @@ def require_at_least_zero(value: Any, name: str) -> None:  # noqa: ANN401 - of a
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value < math.inf:
         msg = f"{name} must be a finite number that is at least 0, got {value!r:.80}."
+        raise ParameterError(msg)
+
+
+def require_temperature(value: Any) -> None:  # noqa: ANN401 - of any type
+    """Refuse anything but a finite number above 0.
+
+    Raises:
+        ParameterError: It is something else.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 < float(value) < math.inf:
+        msg = f"temperature must be above 0 and finite, got {value!r:.80}."
         raise ParameterError(msg)

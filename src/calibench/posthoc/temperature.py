@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.errors import FitError, ParameterError
+from calibench.errors import FitError
 from calibench.posthoc.calibrator import Calibrator, keeping_predicted
 from calibench.posthoc.fitting_set import FittingSet
-from calibench.posthoc.parameters import number
+from calibench.posthoc.parameters import number, require_temperature
 from calibench.predictions import Matrix, Predictions
+from calibench.signatures import of_predictions
 
 # The inverse temperature is sought within a factor of e^200 of the scale of the logits;
 # no data set of float64 logits has its optimum beyond, short of having none.
@@ -39,9 +40,7 @@ class Temperature(Calibrator):
     parameters: ClassVar = {"value": number}
 
     def __post_init__(self) -> None:
-        if not 0 < self.value < math.inf:
-            msg = f"temperature must be above 0 and finite, got {self.value}."
-            raise ParameterError(msg)
+        require_temperature(self.value)
 
     @classmethod
     def fit(cls, predictions: Predictions) -> "Temperature":
@@ -77,6 +76,7 @@ class Temperature(Calibrator):
         return keeping_predicted(predictions.logits / self.value, predictions)
 
 
+@of_predictions
 def optimal_temperature(predictions: Predictions) -> float:
     """The temperature with the lowest NLL on these predictions, as a diagnosis.
 
