@@ -16,6 +16,7 @@ from calibench.lab.report.results import (
     Quantity,
     RunResult,
 )
+from calibench.lab.store.examples import posterior_of, predictions_of
 from calibench.metrics.paired import ece_terms
 from calibench.posthoc import Temperature
 from calibench.predictions import Predictions
@@ -61,10 +62,7 @@ def judged(run: RunResult, epoch: int) -> Judged | None:
     """Read the test predictions of an epoch; None where they were not kept."""
     if epoch not in run.kept_predictions:
         return None
-    columns = run.folder.predictions(epoch)
-    some = Predictions.from_logits(
-        _matrix(columns, "logit_"), columns["label"][_of_test(columns)], split="test"
-    )
+    some = predictions_of(run.folder.predictions(epoch), "test")
     value = run.value(epoch, TEMPERATURE)
     return Judged(
         run=run,
@@ -76,19 +74,7 @@ def judged(run: RunResult, epoch: int) -> Judged | None:
 
 
 def _posterior(run: RunResult, some: Predictions) -> Vector | None:
-    columns = run.folder.examples()
-    if "posterior_0" not in columns:
+    known = posterior_of(run.folder.examples(), "test")
+    if known is None:
         return None
-    known = _matrix(columns, "posterior_")
     return np.asarray(known[np.arange(len(known)), some.predicted], dtype=np.float64)
-
-
-def _matrix(columns: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
-    """Return the columns `prefix`0, `prefix`1, ... of the test split, side by side."""
-    count = sum(name.startswith(prefix) for name in columns)
-    rows = _of_test(columns)
-    return np.stack([columns[f"{prefix}{k}"][rows] for k in range(count)], axis=1)
-
-
-def _of_test(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(columns["split"] == "test")

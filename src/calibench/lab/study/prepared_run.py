@@ -17,6 +17,7 @@ from calibench.lab.data.batches import (
 )
 from calibench.lab.data.dataset import Dataset
 from calibench.lab.data.splits import Split, Splits, split_examples
+from calibench.lab.store.examples import logit_columns, posterior_columns
 from calibench.lab.store.tables import Columns
 from calibench.lab.study.measure import MEASURED_SPLITS
 from calibench.lab.study.spec import RunSpec, StudySpec
@@ -163,16 +164,14 @@ class PreparedRun:
         known = self.posteriors()
         if known:
             posterior = np.concatenate([known[name] for name in MEASURED_SPLITS])
-            columns |= {f"posterior_{k}": col for k, col in enumerate(posterior.T)}
+            columns |= posterior_columns(posterior)
         return columns
 
     def columns(self, logits: Mapping[str, Tensor]) -> Columns:
         """Return logits as the store keeps them: beside split, example and label."""
         # The network computed in float32: storing more would store nothing.
         values = torch.cat([logits[name] for name in MEASURED_SPLITS]).numpy()
-        return _labels(self.splits) | {
-            f"logit_{k}": column for k, column in enumerate(values.T)
-        }
+        return _labels(self.splits) | logit_columns(values)
 
     def posteriors(self) -> dict[str, np.ndarray]:
         """Return P(y | x) of every measured split; empty where it is not known."""

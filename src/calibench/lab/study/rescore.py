@@ -3,9 +3,8 @@
 import numpy as np
 
 from calibench.lab.store import RunFolder
-from calibench.lab.store.tables import Columns
+from calibench.lab.store.examples import posterior_of, predictions_of
 from calibench.lab.study.measure import MEASURED_SPLITS, epoch_rows
-from calibench.predictions import Predictions
 
 
 def rescore(folder: RunFolder) -> int:
@@ -20,13 +19,14 @@ def rescore(folder: RunFolder) -> int:
     """
     with folder.owned():
         history = folder.history()
-        posteriors = _posteriors(folder.examples()) if history.has_begun else {}
+        posteriors = _posteriors(folder) if history.has_begun else {}
         rows_of = {}
         for epoch in history.epochs:
             rows = folder.rows(epoch)
             if epoch in history.kept_predictions:
                 trained = [row for row in rows if row["split"] == "train"]
-                some = stored_predictions(folder, epoch)
+                columns = folder.predictions(epoch)
+                some = {name: predictions_of(columns, name) for name in MEASURED_SPLITS}
                 rows = trained + epoch_rows(epoch, some, posteriors)
             rows_of[epoch] = rows
         if rows_of:
@@ -34,26 +34,7 @@ def rescore(folder: RunFolder) -> int:
         return len(history.kept_predictions)
 
 
-def stored_predictions(folder: RunFolder, epoch: int) -> dict[str, Predictions]:
-    """Return the predictions of an epoch by split."""
-    columns = folder.predictions(epoch)
-    logits = _matrix(columns, "logit_")
-    return {
-        name: Predictions.from_logits(
-            logits[chosen], columns["label"][chosen], split=name
-        )
-        for name in MEASURED_SPLITS
-        if (chosen := columns["split"] == name).any()
-    }
-
-
-def _posteriors(columns: Columns) -> dict[str, np.ndarray]:
-    if "posterior_0" not in columns:
-        return {}
-    posterior = _matrix(columns, "posterior_")
-    return {name: posterior[columns["split"] == name] for name in MEASURED_SPLITS}
-
-
-def _matrix(columns: Columns, prefix: str) -> np.ndarray:
-    count = sum(name.startswith(prefix) for name in columns)
-    return np.stack([columns[f"{prefix}{k}"] for k in range(count)], axis=1)
+def _posteriors(folder: RunFolder) -> dict[str, np.ndarray]:
+    columns = folder.examples()
+    known = {name: posterior_of(columns, name) for name in MEASURED_SPLITS}
+    return {name: each for name, each in known.items() if each is not None}
