@@ -1,6 +1,5 @@
 """The stored test predictions of a run's last epoch, before and after temperature."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
