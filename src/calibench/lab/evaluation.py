@@ -1,6 +1,6 @@
 """Evaluate the predictions of files: in memory where they are few, else in one pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ def evaluate_as_asked(
         ResourceError: Likewise.
     """
     wanted = Wanted(request.kind, request.by, request.weights)
-    kind, num_bins = request.kind, request.num_bins
+    num_bins = request.num_bins
     if request.against is not None:
         if how is not None and not how.engine.shares_memory:
             msg = (
@@ -87,23 +87,21 @@ def evaluate_as_asked(
         return compare_files(
             files,
             request.against,
-            kind=kind,
+            kind=request.kind,
             num_bins=num_bins,
             weights=request.weights,
         )
     known = None
     if request.truth is not None:
         known = read_truth(request.truth, kind=request.truth_kind)
-    found = _evaluated(
+    return _evaluated(
         files_among(files),
         wanted,
         num_bins,
         how or Pass(),
         canonical=request.canonical,
+        known=known,
     )
-    if known is None:
-        return found
-    return with_truth(found, files, known, kind=kind, num_bins=num_bins)
 
 
 def evaluate_files(
@@ -145,10 +143,12 @@ def _evaluated(
     how: Pass,
     *,
     canonical: bool = False,
+    known: Truth | None = None,
 ) -> FileEvaluation:
     held = _few(files, wanted)
     if isinstance(held, list):
-        return _in_memory(held, num_bins, canonical=canonical)
+        found = _in_memory(held, num_bins, canonical=canonical)
+        return found if known is None else with_truth(found, held, known, num_bins)
     if canonical:
         msg = (
             f"--canonical compares all pairs of examples: {_MOST_ROWS:,} examples and "
@@ -158,7 +158,11 @@ def _evaluated(
     # Impossible bins are refused now, not at the end of a long pass.
     first = replace(held.predictions, weights=None)
     MetricState.of(first).class_bins(num_bins)
-    return _in_one_pass(files, wanted, num_bins, how)
+    found = _in_one_pass(files, wanted, num_bins, how)
+    if known is None:
+        return found
+    again = stream_predictions(files, kind=wanted.kind)
+    return with_truth(found, again, known, num_bins)
 
 
 def _few(files: Sequence[StoredFile], wanted: Wanted) -> list[Chunk] | Chunk:
@@ -179,20 +183,14 @@ def _few(files: Sequence[StoredFile], wanted: Wanted) -> list[Chunk] | Chunk:
 
 
 def with_truth(
-    found: FileEvaluation,
-    files: Sequence[Path | str],
-    known: Truth,
-    *,
-    kind: str | None = None,
-    num_bins: int = 15,
+    found: FileEvaluation, chunks: Iterable[Chunk], known: Truth, num_bins: int
 ) -> FileEvaluation:
     """Add what is found against the truth; the predictions are held in memory.
 
     Args:
-        found: Of the same files.
-        files: Files, folders and globs: one data set.
-        known: The truth about its examples, in their order.
-        kind: "logits" or "probs", where a file holds both.
+        found: Of the same predictions.
+        chunks: The predictions, read once it is known how many there are.
+        known: The truth about them, in their order.
         num_bins: How many bins for the binned metrics.
 
     Raises:
@@ -206,7 +204,7 @@ def with_truth(
             "same order."
         )
         raise DataError(msg)
-    some = joined(list(stream_predictions(files, kind=kind)))
+    some = joined(list(chunks))
     against = metrics.evaluate_truth(some, known, num_bins=num_bins)
     return replace(found, truth=against)
 
