@@ -7,7 +7,6 @@ import pytest
 
 from calibench.errors import IntegrityError, InterruptedRunError, LockedError
 from calibench.lab.study import launch, run
-from calibench.lab.study.launch import failure_path
 from calibench.lab.study.prepared_run import Conditions
 from command_line import TINY, calibench, refused, results, study_file, unfinish
 
@@ -133,7 +132,7 @@ def test_a_worker_notes_why_it_failed(store, monkeypatch, error, code, reason):
     assert signal.getsignal(signal.SIGTERM) is before
     row = calibench("status", store.path, "--json").json[0]
     if reason is None:
-        assert not failure_path(store, folder.run_id).exists()
+        assert not (folder.path / "failure.json").exists()
         assert row["state"] == "running"
     else:
         assert (row["state"], row["reason"]) == ("failed", reason)

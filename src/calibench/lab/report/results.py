@@ -1,6 +1,5 @@
 """What a study has measured so far, read from its store: numbers, no wording."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -203,7 +202,7 @@ def _placed(
 
 def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResult:
     history = folder.history()
-    failure = _failure(folder)
+    failure = folder.failure()
     is_over = history.is_over
     return RunResult(
         folder=folder,
@@ -221,14 +220,6 @@ def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResul
             for row in folder.all_rows()
         },
     )
-
-
-def _failure(folder: RunFolder) -> str | None:
-    """Return why a run last failed, which is noted beside its journal."""
-    try:
-        return str(json.loads((folder.path / "failure.json").read_bytes())["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _loss_entry(entry: Mapping[str, Any], runs: tuple[RunResult, ...]) -> LossEntry:

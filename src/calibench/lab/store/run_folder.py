@@ -18,6 +18,7 @@ from calibench.lab.store.lock import owned
 from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
 
 KEPT_CHECKPOINTS = 2
+_FAILURE = "failure.json"
 
 Row = dict[str, Any]
 
@@ -181,6 +182,21 @@ class RunFolder:
     def log_time(self, **content: Any) -> None:  # noqa: ANN401 - any JSON value
         """Note wall-clock facts apart from the results, which must not vary."""
         append_line(self.path / "timing.jsonl", canonical_json(content))
+
+    def failure(self) -> str | None:
+        """Return why the run last failed; None where it did not."""
+        try:
+            return str(json.loads((self.path / _FAILURE).read_bytes())["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def note_failure(self, reason: str) -> None:
+        """Note why the run failed, apart from its results."""
+        self._write(_FAILURE, json.dumps({"reason": reason}).encode())
+
+    def forget_failure(self) -> None:
+        """Take the note back: the run is tried again."""
+        (self.path / _FAILURE).unlink(missing_ok=True)
 
     def verify(self) -> list[str]:
         """Return what is wrong with the run's files, one line each."""

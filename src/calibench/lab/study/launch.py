@@ -1,6 +1,5 @@
 """Run a study's runs on this machine, each in a process of its own."""
 
-import json
 import multiprocessing
 import os
 import sys
@@ -22,7 +21,6 @@ from calibench.errors import (
     system_refusal,
 )
 from calibench.lab.store import Store
-from calibench.lab.store.files import write_bytes
 from calibench.lab.study.execute import execute
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.stop_request import StopRequest
@@ -104,7 +102,7 @@ class _Worker:
         run_id: str,
         conditions: Conditions,
     ) -> "_Worker":
-        failure_path(store, run_id).unlink(missing_ok=True)
+        store.run(run_id).forget_failure()
         process = context.Process(  # type: ignore[attr-defined]
             target=_work, args=(store.path, run_id, conditions), name=run_id
         )
@@ -133,7 +131,7 @@ class _Worker:
             return Event("ended", self.run_id, 0, history.outcome, 0, reason)
         if code == 75 or (code < 0 and is_stopping):
             return Event("ended", self.run_id, 0, "interrupted", 75)
-        reason = failure_reason(self.store, self.run_id)
+        reason = self.store.run(self.run_id).failure() or ""
         if code == LockedError.exit_code:
             reason = "another process is at work on it; wait, or stop that one."
         if code < 0:
@@ -172,23 +170,9 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
         sys.exit(1)
 
 
-def failure_path(store: Store, run_id: str) -> Path:
-    """Return where a run's last failure is noted, apart from its results."""
-    return store.run(run_id).path / "failure.json"
-
-
-def failure_reason(store: Store, run_id: str) -> str:
-    """Return why a run last failed; empty where it did not."""
-    try:
-        return json.loads(failure_path(store, run_id).read_bytes())["reason"]
-    except (OSError, ValueError, KeyError):
-        return ""
-
-
 def _note_failure(store: Store, run_id: str, reason: str) -> None:
-    content = json.dumps({"reason": reason}).encode()
     try:
-        write_bytes(failure_path(store, run_id), content)
+        store.run(run_id).note_failure(reason)
     except ResourceError:
         # A full disk has no room for the note either; the terminal has.
         sys.stderr.write(f"{run_id}: {reason}\n")

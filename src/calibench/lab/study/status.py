@@ -5,19 +5,17 @@ from typing import Any
 
 from calibench.errors import IntegrityError
 from calibench.lab.store import History, RunFolder, Store
-from calibench.lab.study.launch import failure_reason
 
 
 def status_of(path: Path) -> list[dict[str, Any]]:
     """Return a row for each run; safe while the study is running."""
     store = Store.existing(path)
     epochs = store.study()["spec"]["train"]["epochs"]
-    return [_row(store, folder, epochs) for folder in store.runs()]
+    return [_row(folder, epochs) for folder in store.runs()]
 
 
-def _row(store: Store, folder: RunFolder, epochs: int) -> dict[str, Any]:
-    failure = failure_reason(store, folder.run_id)
-    damage = ""
+def _row(folder: RunFolder, epochs: int) -> dict[str, Any]:
+    failure, damage = folder.failure(), ""
     history, measured = History(()), {}
     try:
         history = folder.history()
@@ -25,7 +23,7 @@ def _row(store: Store, folder: RunFolder, epochs: int) -> dict[str, Any]:
     except IntegrityError as error:
         damage = str(error)
     if history.is_over:
-        failure = ""  # of an earlier try
+        failure = None  # of an earlier try
     state = "failed" if failure else history.outcome
     return {
         "run_id": folder.run_id,
