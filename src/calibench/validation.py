@@ -1,5 +1,6 @@
 """What is refused before it becomes a prediction, and how the refusal reads."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias, cast, get_args
 
@@ -157,10 +158,17 @@ def member(name: str, menu: tuple[str, ...], what: str) -> str:
     """
     if name in menu:
         return name
-    close = get_close_matches(str(name), menu, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {', '.join(menu)}."
-    msg = f"unknown {what} {name!r}. {hint}"
+    msg = f"unknown {what} {name!r}. {suggestion(str(name), menu)}"
     raise ParameterError(msg)
+
+
+def suggestion(word: str, menu: Iterable[str]) -> str:
+    """What the writer of an unknown word may have meant, or what there is."""
+    choices = list(menu)
+    close = get_close_matches(word, choices, n=1)
+    return (
+        f"Did you mean {close[0]!r}?" if close else f"Choose from {', '.join(choices)}."
+    )
 
 
 def _real_numbers(given: Array, name: str) -> tuple[Matrix, str]:

@@ -172,7 +172,7 @@ def test_the_model_is_built_on_the_cpu_whatever_the_default():
 def test_an_unknown_model_is_refused_with_a_suggestion():
     with pytest.raises(ParameterError, match=r"'resnet81'\. Did you mean 'resnet18'\?"):
         build_model("resnet81", 10, seed=0)
-    with pytest.raises(ParameterError, match="Known models: resnet18, resnet50, vgg16"):
+    with pytest.raises(ParameterError, match="Choose from resnet18, resnet50, vgg16"):
         build_model("transformer", 10, seed=0)
 
 

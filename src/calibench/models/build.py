@@ -1,14 +1,13 @@
 """The menu of models, and models whose initial weights depend on a seed alone."""
 
-import difflib
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from calibench.errors import ParameterError
 from calibench.models.resnet import resnet18, resnet50
 from calibench.models.vgg import vgg16
+from calibench.validation import member
 
 
 class ModelFactory(Protocol):
@@ -43,12 +42,8 @@ def build_model(
     >>> sum(parameter.numel() for parameter in model.head.parameters())  # 32 * 10 + 10
     330
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        msg = f"unknown model {name!r}. {hint}Known models: {', '.join(MODELS)}."
-        raise ParameterError(msg)
+    build = MODELS[member(name, tuple(MODELS), "model")]
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would reseed the accelerators as well.
         torch.default_generator.manual_seed(seed)
-        return MODELS[name](num_classes, width=width, in_channels=in_channels)
+        return build(num_classes, width=width, in_channels=in_channels)

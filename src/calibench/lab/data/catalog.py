@@ -4,15 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from calibench.errors import IntegrityError, ParameterError
+from calibench.errors import IntegrityError
 from calibench.lab.data.array_cache import has_arrays, read_description
 from calibench.lab.data.cifar import fetch_cifar, load_cifar
 from calibench.lab.data.cifar_archives import CIFAR10, CIFAR100, IMAGE_SIDE
 from calibench.lab.data.download import Progress
+from calibench.validation import member
 
 EMBEDDED = {"gratings": "oriented gratings with known posterior, made when asked for"}
 FETCHED = {archive.name: archive for archive in (CIFAR10, CIFAR100)}
@@ -106,10 +106,4 @@ def _state(name: str, data_dir: Path) -> DatasetState:
 
 def _is_embedded(name: str) -> bool:
     """Tell the embedded from the fetched; refuse a name that is neither."""
-    names = [*EMBEDDED, *FETCHED]
-    if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        message = f"unknown data set {name!r}.{hint} There are: {', '.join(names)}."
-        raise ParameterError(message)
-    return name in EMBEDDED
+    return member(name, (*EMBEDDED, *FETCHED), "data set") in EMBEDDED

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
 from functools import reduce
 from operator import getitem
 from typing import Any, get_type_hints
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from calibench.errors import ParameterError
+from calibench.validation import suggestion
 
 # What a value should have been, in TOML's words, by pydantic's name of the error.
 _FORMS = {
@@ -102,15 +102,6 @@ class TableReader:
 def _form(error: ErrorDetails) -> str:
     expected = error.get("ctx", {}).get("expected")
     return _FORMS.get(error["type"]) or str(expected or error["msg"])
-
-
-def suggestion(word: str, choices: Iterable[str]) -> str:
-    """Return what the writer of an unknown word may have meant."""
-    options = list(choices)
-    close = get_close_matches(word, options, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"Choose from {', '.join(options)}."
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - TOML arrays to tuples
