@@ -6,6 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from calibench.errors import ResourceError
+
+_REMEDY = "free the disk or fix the permission, then run the same command again."
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -27,6 +31,27 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         unfinished.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def named_refusals(path: Path, kept: str = "") -> Iterator[None]:
+    """Say where the system refused, and what to do.
+
+    Args:
+        path: Where.
+        kept: What is not lost, as the first half of a sentence.
+
+    Raises:
+        ResourceError: It refused; one raised inside passes unchanged.
+    """
+    try:
+        yield
+    except ResourceError:
+        raise
+    except OSError as error:
+        remedy = f"{kept}; {_REMEDY}" if kept else _REMEDY.capitalize()
+        msg = f"{path}: {error.strerror or error}. {remedy}"
+        raise ResourceError(msg) from error
 
 
 def make_folder(folder: Path) -> None:

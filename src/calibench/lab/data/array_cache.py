@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from calibench.errors import IntegrityError, ResourceError
-from calibench.lab.durable import replacing
+from calibench.errors import IntegrityError
+from calibench.lab.durable import named_refusals, replacing
 
 MANIFEST = "manifest.json"
 
@@ -45,7 +45,7 @@ def write_arrays(
         "arrays": {name: _fingerprint(array) for name, array in arrays.items()},
     }
     manifest = {"content": content, "sha256": _digest(content)}
-    try:
+    with named_refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         for name, array in arrays.items():
@@ -53,12 +53,6 @@ def write_arrays(
                 np.save(file, array, allow_pickle=False)
         with replacing(folder / MANIFEST) as file:
             file.write(json.dumps(manifest, indent=1).encode())
-    except OSError as error:
-        message = (
-            f"{folder}: {error.strerror or error}. Free the disk or fix the "
-            "permission, then run the same command again."
-        )
-        raise ResourceError(message) from error
 
 
 def has_arrays(folder: Path) -> bool:

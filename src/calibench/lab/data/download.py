@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from calibench.errors import LockedError, ParameterError, ResourceError
 from calibench.lab.data.http_stream import BrokenError, RefusedError, open_rest
-from calibench.lab.durable import sync_folder
+from calibench.lab.durable import named_refusals, sync_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def download(
             message = f"{url}: an address must begin with https:// or http://"
             raise ParameterError(message)
     path = folder / remote.name
-    with _named_errors(folder):
+    with named_refusals(folder):
         if path.is_file() and _has_content(path, remote):
             return path
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,20 +100,6 @@ def download(
             Path(part.name).replace(path)
         sync_folder(folder)
     return path
-
-
-@contextmanager
-def _named_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except ResourceError:
-        raise
-    except OSError as error:
-        message = (
-            f"{folder}: {error.strerror or error}. Free the disk or fix the "
-            "permission, then run the same command again."
-        )
-        raise ResourceError(message) from error
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Write files so that a reader, a crash or a power loss never leaves half of one."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from calibench.errors import IntegrityError, ResourceError
-from calibench.lab.durable import make_folder, replacing, sync_folder
+from calibench.errors import IntegrityError
+from calibench.lab.durable import (
+    make_folder,
+    named_refusals,
+    replacing,
+    sync_folder,
+)
+
+_KEPT = "Everything committed before is kept"
 
 
 def write_bytes(path: Path, content: bytes) -> str:
@@ -20,7 +25,7 @@ def write_bytes(path: Path, content: bytes) -> str:
     Raises:
         ResourceError: The disk is full, the folder is read-only, ...
     """
-    with _named_errors(path):
+    with named_refusals(path, _KEPT):
         make_folder(path.parent)
         with replacing(path) as file:
             file.write(content)
@@ -33,7 +38,7 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         ResourceError: The disk is full, the folder is read-only, ...
     """
-    with _named_errors(path):
+    with named_refusals(path, _KEPT):
         # An empty one may be the leftover of a crash before its folder was synced.
         is_new = not path.exists() or path.stat().st_size == 0
         with path.open("ab") as file:
@@ -46,7 +51,7 @@ def append_line(path: Path, line: str) -> None:
 
 def truncate(path: Path, size: int) -> None:
     """Cut a file to its first `size` bytes, durably."""
-    with _named_errors(path), path.open("r+b") as file:
+    with named_refusals(path, _KEPT), path.open("r+b") as file:
         file.truncate(size)
         os.fsync(file.fileno())
 
@@ -63,7 +68,7 @@ def read_checked(path: Path, expected_sha256: str) -> bytes:
             f"it from a copy, or delete the folder {path.parent.parent} to run again."
         )
         raise IntegrityError(msg)
-    with _named_errors(path):
+    with named_refusals(path, _KEPT):
         content = path.read_bytes()
     if sha256(content).hexdigest() != expected_sha256:
         msg = (
@@ -73,17 +78,3 @@ def read_checked(path: Path, expected_sha256: str) -> bytes:
         )
         raise IntegrityError(msg)
     return content
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ResourceError:
-        raise
-    except OSError as error:
-        msg = (
-            f"{path}: {error.strerror or error}. Everything committed before is kept; "
-            "free the disk or fix the permission, then run the same command again."
-        )
-        raise ResourceError(msg) from error
