@@ -146,6 +146,22 @@ def test_labels_are_drawn_with_their_probabilities(num_classes):
         assert shares == pytest.approx(rows[example], abs=4 * 0.5 / math.sqrt(20_000))
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 16, 17, 100])
+def test_labels_are_the_same_however_they_are_found(num_classes, monkeypatch):
+    rng = np.random.default_rng(num_classes)
+    rows = rng.dirichlet(np.full(num_classes, 0.3), size=40)
+    rows[0] = np.eye(num_classes)[num_classes - 1]
+    found = np.concatenate(list(redrawn_labels(rows, 50, 1)))
+    monkeypatch.setattr("calibench.metrics.redraw._CACHED", 7)
+    again = np.concatenate(list(redrawn_labels(rows, 50, 1)))
+    monkeypatch.setattr("calibench.metrics.redraw._FEW_CLASSES", 0)
+    by_halves = np.concatenate(list(redrawn_labels(rows, 50, 1)))
+    assert found.tolist() == again.tolist() == by_halves.tolist()
+    uniform = np.random.default_rng(1).random((50, 40))
+    upto = np.cumsum(rows, axis=1)[:, :-1]
+    assert found.tolist() == (uniform[:, :, None] >= upto).sum(axis=2).tolist()
+
+
 def test_a_class_of_probability_zero_is_never_drawn():
     rows = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
     drawn = np.concatenate(list(redrawn_labels(rows, 1000, 0)))

@@ -23,6 +23,9 @@ Hits: TypeAlias = (
     | Float64[np.ndarray, "some_replicates cells"]
 )
 
+Labels: TypeAlias = Int64[np.ndarray, "some_replicates draws"]
+Cumulative: TypeAlias = Float64[np.ndarray, "examples classes_but_the_last"]
+
 # Up to so many repetitions of each example on average they are drawn one by one.
 _ONE_BY_ONE = 4
 
@@ -31,6 +34,11 @@ _MANY = 8
 
 # Random numbers, or cells of a replicate, at a time.
 _BLOCK = 2**20
+
+# Up to so many classes a label is found sooner by comparing with all of them than by
+# halves, so many random numbers at a time: they stay in a processor's cache.
+_FEW_CLASSES = 100
+_CACHED = 2**16
 
 
 def redrawn_correct(
@@ -108,20 +116,46 @@ def redrawn_labels(
     seed: int,
     cells: int = 1,
     counts: Counts | None = None,
-) -> Iterator[Int64[np.ndarray, "some_replicates draws"]]:
+) -> Iterator[Labels]:
     """Draw labels from the rows of probabilities, in blocks of replicates.
 
     A block is small enough for `cells` numbers a replicate besides the labels. A row
-    with a count gives as many labels, one after the other.
+    with a count gives as many labels, one after the other. The last class takes what
+    rounding leaves of a row.
     """
-    num_examples, num_classes = probs.shape
+    cumulative = np.cumsum(probs, axis=1)[:, :-1]
     rng = np.random.default_rng(seed)
-    width = 1 << (num_classes - 1).bit_length()
-    # Padded to a power of two, so that a search by halves needs no bounds check. The
-    # last class takes what rounding leaves of the row.
-    cumulative = np.full((num_examples, width), np.inf)
-    cumulative[:, : num_classes - 1] = np.cumsum(probs, axis=1)[:, :-1]
-    flat, rows_start = cumulative.ravel(), np.arange(num_examples) * width
+    if counts is None and probs.shape[1] <= _FEW_CLASSES:
+        return _labels_by_comparing(cumulative, replicates, rng, cells)
+    return _labels_by_halves(cumulative, replicates, rng, cells, counts)
+
+
+def _labels_by_comparing(
+    cumulative: Cumulative, replicates: int, rng: np.random.Generator, cells: int
+) -> Iterator[Labels]:
+    columns = np.ascontiguousarray(cumulative.T)
+    num_draws = len(cumulative)
+    for rows in _blocks(replicates, max(num_draws, cells), _CACHED):
+        uniform = rng.random((rows, num_draws))
+        drawn = np.zeros(uniform.shape, dtype=np.int8)
+        for column in columns:
+            drawn += uniform >= column
+        yield drawn.astype(np.int64)
+
+
+def _labels_by_halves(
+    cumulative: Cumulative,
+    replicates: int,
+    rng: np.random.Generator,
+    cells: int,
+    counts: Counts | None,
+) -> Iterator[Labels]:
+    num_examples, last = cumulative.shape
+    width = 1 << last.bit_length()
+    # Padded to a power of two, so that a search by halves needs no bounds check.
+    padded = np.full((num_examples, width), np.inf)
+    padded[:, :last] = cumulative
+    flat, rows_start = padded.ravel(), np.arange(num_examples) * width
     if counts is not None:
         rows_start = np.repeat(rows_start, counts)
     for rows in _blocks(replicates, max(len(rows_start), cells)):
@@ -201,7 +235,7 @@ def _hits_of_counts(
         yield hits.reshape(-1, size)
 
 
-def _blocks(replicates: int, num_examples: int) -> Iterator[int]:
-    per_block = max(1, _BLOCK // num_examples)
+def _blocks(replicates: int, width: int, block: int = _BLOCK) -> Iterator[int]:
+    per_block = max(1, block // width)
     for start in range(0, replicates, per_block):
         yield min(per_block, replicates - start)

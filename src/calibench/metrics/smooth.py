@@ -183,9 +183,8 @@ def integral_of_size(
     size = series.shape[-1] - 1
     here = at_edges(series)
     # The antiderivative is a sine series: term k divided by k pi, plus a line.
-    waves = -1j * series
-    waves[..., 1:] /= np.pi * np.arange(1, size + 1)
-    waves[..., 0] = 0
+    waves = np.zeros(series.shape, dtype=np.complex128)
+    waves.imag[..., 1:] = -series[..., 1:] * (1 / (np.pi * np.arange(1, size + 1)))
     mean = np.diff(at_edges(waves), axis=-1) * size + series[..., :1]
     sizes = np.abs(mean)
     before, after = here[..., :-1], here[..., 1:]

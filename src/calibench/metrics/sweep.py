@@ -161,12 +161,14 @@ def redrawn_sweep(
     groups, order, starts = Groups.of(confidence, counts)
     many = None if counts is None else counts[order]
     blocks = redrawn_right(confidence[order], replicates, seed, many)
-    return np.concatenate(
-        [
-            swept_error(groups, np.add.reduceat(each, starts, axis=1, dtype=np.int64))
-            for each in blocks
-        ]
-    )
+    scores = []
+    for each in blocks:
+        if len(starts) == each.shape[1]:
+            right = each.astype(np.int64)
+        else:
+            right = np.add.reduceat(each, starts, axis=1, dtype=np.int64)
+        scores.append(swept_error(groups, right))
+    return np.concatenate(scores)
 
 
 def swept_error(
