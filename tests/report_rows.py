@@ -7,7 +7,6 @@ from calibench.lab.report.results import (
     ECE_SCALED,
     NLL,
     TEMPERATURE,
-    TRUE_ERROR,
     LossEntry,
 )
 from calibench.lab.report.summary import (
@@ -84,6 +83,3 @@ def all_apart(models):
         for m in models
         for a, b in (("ce", "l1"), ("ce", "focal"), ("l1", "focal"))
     }
-
-
-TRUE = TRUE_ERROR

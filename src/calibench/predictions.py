@@ -254,14 +254,10 @@ class Predictions:
         with np.errstate(over="ignore"):
             return self.logits - self.logits.max(axis=1, keepdims=True)
 
-    @property
-    def _exponentials(self) -> Matrix:
-        return np.exp(self._shifted)
-
     @cached_property
     def _softmax(self) -> tuple[Matrix, Vector]:
         # Both at once: the exponentials are most of the work.
-        exponentials = self._exponentials
+        exponentials = np.exp(self._shifted)
         total = exponentials.sum(axis=1)
         exponentials /= total[:, None]
         return _frozen(exponentials), np.log(total)

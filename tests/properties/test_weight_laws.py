@@ -18,7 +18,6 @@ from strategies import edge_predictions, predictions
 
 NUM_BINS = 10
 ANY = predictions() | edge_predictions(NUM_BINS)
-SCALARS = list(metrics.scalars(Predictions.from_probs([[1.0, 0.0]], [0])))
 # Sums of kernels are rounded row by row; all other numbers are sums of whole numbers.
 ROUNDED = {"smooth_ece"}
 # They count the examples of a bin, which weights that are not whole numbers do not.

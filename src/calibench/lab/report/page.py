@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calibench.lab.report import method
-from calibench.lab.report.charts import Chart, Charts, Diagram
+from calibench.lab.report.charts import Chart, Charts
 from calibench.lab.report.columns import shown_columns
 from calibench.lab.report.judged import Judged
 from calibench.lab.report.ranking import Ranking
@@ -101,7 +101,7 @@ def _context(content: Content, charts: Charts) -> dict[str, Any]:
         "truth": charts.truth(content.rows) if knows_posterior else (),
         "true_error": _true_error(charts) if knows_posterior else None,
         "facts": _facts(results),
-        "diagrams": _reliability(content, charts),
+        "diagrams": charts.diagrams(content.judged),
         "several_seeds": len(results.seeds) > 1,
         "training": _training(charts),
         "sentences": method.recipe_sentences(results),
@@ -167,10 +167,6 @@ def _standings(results: StudyResults) -> list[dict[str, str]]:
             {"run_id": "", "text": f"{counted(waiting, 'run')} {verb} not begun"}
         )
     return told
-
-
-def _reliability(content: Content, charts: Charts) -> dict[str, list[Diagram]]:
-    return charts.diagrams(content.judged)
 
 
 def _true_error(charts: Charts) -> Chart:

@@ -89,14 +89,14 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{decimal(100 * fraction, digits)}%"
 
 
-def points(fraction: float, digits: int = 1) -> str:
+def points(fraction: float) -> str:
     """Return the size of a difference of fractions in percentage points.
 
     Example:
         >>> points(-0.03), points(0.01)
         ('3.0 points', '1.0 point')
     """
-    number = decimal(abs(100 * fraction), digits)
+    number = decimal(abs(100 * fraction), 1)
     return f"{number} point" if float(number) == 1 else f"{number} points"
 
 
@@ -158,13 +158,13 @@ def unbroken(text: str) -> str:
     return joined.replace("cross-entropy", "cross\u2011entropy")
 
 
-def interval(low: float, high: float, digits: int = 1) -> str:
+def interval(low: float, high: float) -> str:
     """Return a range of fractions in percent, or one number where they print alike.
 
     Example:
         >>> interval(0.01, 0.025), interval(0.01, 0.0101)
         ('1.0 to 2.5%', '1.0%')
     """
-    if percent(low, digits) == percent(high, digits):
-        return percent(low, digits)
-    return f"{percent(low, digits)[:-1]} to {percent(high, digits)}"
+    if percent(low) == percent(high):
+        return percent(low)
+    return f"{percent(low)[:-1]} to {percent(high)}"

@@ -5,6 +5,7 @@ import os
 import torch
 
 from calibench.errors import ParameterError
+from calibench.validation import member
 
 
 def chosen_device(name: str) -> torch.device:
@@ -13,9 +14,7 @@ def chosen_device(name: str) -> torch.device:
     Raises:
         ParameterError: CUDA was asked for and is not there, or the name is unknown.
     """
-    if name not in {"auto", "cpu", "cuda"}:
-        msg = f"unknown device {name!r}. Choose from auto, cpu, cuda."
-        raise ParameterError(msg)
+    member(name, ("auto", "cpu", "cuda"), "device")
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
         msg = "device 'cuda' was asked for, and torch sees none. Use --device cpu."
