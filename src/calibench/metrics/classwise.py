@@ -10,6 +10,7 @@ from calibench.predictions import Predictions
 from calibench.signatures import of_predictions
 from calibench.sums import counted, exact_sums
 from calibench.validation import member
+from calibench.weights import Weights
 
 # Class probabilities binned at a time: bounds the memory for many classes.
 _BLOCK = 2**20
@@ -101,13 +102,23 @@ def class_cells(some: Predictions, num_bins: int, scheme: str | Binning) -> Clas
     )
 
 
+def cells_by_class(
+    columns: Float64[np.ndarray, "classes examples"],
+    num_bins: int,
+    scheme: str | Binning,
+    weights: Weights | None,
+) -> Int64[np.ndarray, "classes examples"]:
+    """The bin of each example for each class, those of a class after the last's."""
+    bins = np.stack([lay(scheme, each, num_bins, weights).index for each in columns])
+    return bins + np.arange(len(columns))[:, None] * num_bins
+
+
 def _cells_of(
     some: Predictions, classes: range, num_bins: int, scheme: str | Binning
 ) -> ClassCells:
     columns = np.ascontiguousarray(some.probs[:, classes.start : classes.stop].T)
     weights = some.weights
-    index = np.stack([lay(scheme, each, num_bins, weights).index for each in columns])
-    cells = index + np.arange(len(classes))[:, None] * num_bins
+    cells = cells_by_class(columns, num_bins, scheme, weights)
     shape, size = (len(classes), num_bins), len(classes) * num_bins
     member = (some.labels >= classes.start) & (some.labels < classes.stop)
     example = np.flatnonzero(member)

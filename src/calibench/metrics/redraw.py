@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.binning import Binning, Bins, BinStats, lay
+from calibench.binning import Binning, Bins, BinStats
+from calibench.metrics.classwise import cells_by_class
 from calibench.predictions import Counts
 from calibench.sums import counted, exact_sums
 
@@ -182,8 +183,7 @@ def redrawn_classwise(
     num_examples, num_classes = ordered.shape
     size = num_classes * num_bins
     columns = np.ascontiguousarray(ordered.T)
-    cells = np.stack([lay(scheme, each, num_bins, many).index for each in columns])
-    cells += np.arange(num_classes)[:, None] * num_bins
+    cells = cells_by_class(columns, num_bins, scheme, many)
     flat = cells.ravel()
     each = None if many is None else np.tile(many, num_classes)
     total = exact_sums(flat, columns.ravel(), size, each)
