@@ -1,11 +1,13 @@
 """The fine grids on which a state of the predicted class counts and sums."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from calibench.binning import Confidence, Correct, equal_width_index
 from calibench.predictions import Counts
-from calibench.sums import counted, limb_sums
+from calibench.sums import counted, from_limbs, limb_sums
 
 # Cells of the predicted class. Every number of bins that divides it has its edges among
 # the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
@@ -16,6 +18,63 @@ NUM_CELLS = 7200
 ODDS_STEPS = 64
 LEAST_ODDS = -16
 NUM_ODDS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class TopSums:
+    """The rows of `top_cells` by what they are, of all cells or of some.
+
+    Attributes:
+        rows: Examples, right ones, the sum of confidences, that of right ones, that of
+            squared gaps; a sum takes two rows, its limbs.
+    """
+
+    rows: Int64[np.ndarray, "rows=8 cells"]
+
+    @property
+    def count(self) -> Int64[np.ndarray, " cells"]:
+        """Examples."""
+        return self.rows[0]
+
+    @property
+    def right(self) -> Int64[np.ndarray, " cells"]:
+        """Right ones."""
+        return self.rows[1]
+
+    @property
+    def confidence(self) -> Float64[np.ndarray, " cells"]:
+        """The sum of confidences."""
+        return from_limbs(self.rows[2:4])
+
+    @property
+    def confidence_right(self) -> Float64[np.ndarray, " cells"]:
+        """The sum of confidences of right ones."""
+        return from_limbs(self.rows[4:6])
+
+    @property
+    def squared_gap(self) -> Float64[np.ndarray, " cells"]:
+        """The sum of (confidence - correct)^2."""
+        return from_limbs(self.rows[6:8])
+
+    @property
+    def mean_confidence(self) -> Float64[np.ndarray, " cells"]:
+        """The mean confidence, of cells that have examples."""
+        return np.minimum(self.confidence / self.count, 1.0)
+
+    @property
+    def occupied(self) -> "TopSums":
+        """Of the cells that have examples."""
+        return TopSums(self.rows[:, self.count > 0])
+
+    @property
+    def together(self) -> "TopSums":
+        """Of all these cells as one."""
+        return TopSums(self.rows.sum(axis=1, keepdims=True))
+
+    def total_gap(self) -> float:
+        """Sum of confidence minus number right over all cells, rounded once."""
+        high, low = self.rows[2:4].sum(axis=1).tolist()
+        return ((high << 30) + low - (int(self.right.sum()) << 60)) / 2**60
 
 
 def cell_log_odds(

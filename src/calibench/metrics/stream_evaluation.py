@@ -35,7 +35,6 @@ from calibench.metrics.stream_sweep import redrawn_right, state_sweep
 from calibench.metrics.stream_unbinned import unbinned_of_state
 from calibench.metrics.verdict import verdict_on
 from calibench.options import confidence_level
-from calibench.sums import from_limbs
 
 # They rank the classes of an example, and a state keeps the first class alone.
 NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})
@@ -154,11 +153,10 @@ def redrawn_stats(
     right: Int64[np.ndarray, "replicates occupied_cells"],
 ) -> list[BinStats]:
     """Summaries of `redrawn_right`, for bins that are made of whole cells."""
-    sums = state.top[:, state.top[0] > 0]
-    count, upto = sums[0], np.cumsum(sums[0])
-    mean = np.minimum(from_limbs(sums[2:4]) / count, 1.0)
+    cells = state.cells.occupied
+    upto, mean = np.cumsum(cells.count), cells.mean_confidence
     # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
-    square = from_limbs(sums[6:8]) + 2 * from_limbs(sums[4:6]) - sums[1]
+    square = cells.squared_gap + 2 * cells.confidence_right - cells.right
     blocks = np.array_split(right, math.ceil(right.size / _BLOCK))
     redrawn = []
     for stats in summaries:
@@ -179,11 +177,11 @@ def redrawn_stats(
 def _of_kernel(
     state: MetricState, value: float, drawing: tuple[int, int], level: float
 ) -> tuple[Interval, NoiseFloor]:
-    count, right = state.top[0], state.top[1]
-    total, total_right = (from_limbs(state.top[row : row + 2]) for row in (2, 4))
-    counts = np.concatenate([count - right, right])
-    sums = np.concatenate([total - total_right, total_right])
-    correct = np.repeat([False, True], len(count))
+    cells = state.cells.occupied
+    right, of_right = cells.right, cells.confidence_right
+    counts = np.concatenate([cells.count - right, right])
+    sums = np.concatenate([cells.confidence - of_right, of_right])
+    correct = np.repeat([False, True], len(right))
     seen = counts > 0
     interval = of_smoothed_gaps(
         np.minimum(sums[seen] / counts[seen], 1.0),
@@ -192,9 +190,7 @@ def _of_kernel(
         value,
         level,
     )
-    seen = count > 0
-    mean = np.minimum(total[seen] / count[seen], 1.0)
-    redrawn = redrawn_smooth(mean, *drawing, count[seen])
+    redrawn = redrawn_smooth(cells.mean_confidence, *drawing, cells.count)
     return interval, floor_of(redrawn, value, tie=SMOOTH_TIE * value)
 
 

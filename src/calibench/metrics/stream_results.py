@@ -8,11 +8,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from calibench.binning import BinStats
 from calibench.metrics import calibration_error
-from calibench.metrics.cells import NUM_CELLS
+from calibench.metrics.cells import NUM_CELLS, TopSums
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.float_sums import total_of
 from calibench.metrics.smooth import (
@@ -74,14 +74,14 @@ class TopAverages:
     @classmethod
     def of(cls, state: TopLabelState) -> "TopAverages":
         """The means of a state that has seen examples."""
-        sums = state.top.sum(axis=1)
-        n = int(sums[0])
+        sums = state.cells.together
+        n = sums.count.item()
         return cls(
             n=n,
-            right=int(sums[1]),
-            confidence=float(from_limbs(sums[2:4])) / n,
-            gap=_gap_sum(sums) / n,
-            square_gap=float(from_limbs(sums[6:8])) / n,
+            right=sums.right.item(),
+            confidence=sums.confidence.item() / n,
+            gap=sums.total_gap() / n,
+            square_gap=sums.squared_gap.item() / n,
         )
 
     @property
@@ -134,19 +134,18 @@ def equal_mass_bins(state: TopLabelState, num_bins: int) -> tuple[BinStats, floa
     """
     check_bins(state, 1, NUM_CELLS)
     whole_number(num_bins, "num_bins", least=1)
-    occupied = np.flatnonzero(state.top[0])
-    sums = state.top[:, occupied]
-    n, upto = state.num_examples, np.cumsum(sums[0])
-    bins = (upto - sums[0]) * num_bins // n
+    occupied = np.flatnonzero(state.cells.count)
+    cells = state.cells.occupied
+    n, upto = state.num_examples, np.cumsum(cells.count)
+    bins = (upto - cells.count) * num_bins // n
     starts = np.flatnonzero(np.diff(bins, prepend=-1))
     upper = (occupied[np.append(starts[1:], len(occupied)) - 1] + 1) / NUM_CELLS
-    stats = stats_of(
-        np.add.reduceat(sums, starts, axis=1), np.concatenate([[0.0], upper])
-    )
-    split = sums[:, (upto - 1) * num_bins // n > bins].sum(axis=1)
+    sums = TopSums(np.add.reduceat(cells.rows, starts, axis=1))
+    stats = stats_of(sums, np.concatenate([[0.0], upper]))
+    split = TopSums(cells.rows[:, (upto - 1) * num_bins // n > bins]).together
     # Right examples have the gap 1 - c, wrong ones c.
-    size = float(from_limbs(split[2:4])) - 2 * float(from_limbs(split[4:6]))
-    return stats, 2 * (size + int(split[1])) / n
+    size = split.confidence.item() - 2 * split.confidence_right.item()
+    return stats, 2 * (size + split.right.item()) / n
 
 
 def equal_mass_error(state: TopLabelState, num_bins: int) -> tuple[float, float]:
@@ -168,11 +167,10 @@ def smooth_error(state: TopLabelState) -> tuple[float, float]:
         ParameterError: There are no examples.
     """
     check_bins(state, 1, NUM_CELLS)
-    sums = state.top.sum(axis=1)
-    n = state.num_examples
-    low = abs(_gap_sum(sums)) / n
-    wrong = float(from_limbs(sums[2:4])) - float(from_limbs(sums[4:6]))
-    high = (wrong + int(sums[1]) - float(from_limbs(sums[4:6]))) / n
+    sums, n = state.cells.together, state.num_examples
+    low, of_right = abs(sums.total_gap()) / n, sums.confidence_right.item()
+    wrong = sums.confidence.item() - of_right
+    high = (wrong + sums.right.item() - of_right) / n
     series = _gap_series(state)
 
     def error(width: float) -> float:
@@ -195,26 +193,18 @@ def confidence_quantile(state: TopLabelState, share: float) -> float:
     """
     check_bins(state, 1, NUM_CELLS)
     fraction(share, "share")
-    upto = np.cumsum(state.top[0])
+    upto = np.cumsum(state.cells.count)
     rank = max(math.ceil(share * int(upto[-1])), 1)
     cell = int(np.searchsorted(upto, rank))
-    return float(from_limbs(state.top[2:4, cell])) / int(state.top[0, cell])
+    sums = TopSums(state.top[:, [cell]])
+    return sums.confidence.item() / sums.count.item()
 
 
 def _gap_series(state: TopLabelState) -> Float64[np.ndarray, " terms"]:
     """The cosine series of the gaps, from their sums and first moments in cells."""
-    count, right = state.top[0], state.top[1]
-    total, total_right, square_gap = (
-        from_limbs(state.top[row : row + 2]) for row in (2, 4, 6)
-    )
+    cells, right = state.cells, state.cells.right
     middle = (np.arange(NUM_CELLS) + 0.5) / NUM_CELLS
-    gap = total - right
+    gap = cells.confidence - right
     # c (c - a) = (c - a)^2 + a c - a, as a is 0 or 1.
-    moment = square_gap + total_right - right - middle * gap
-    return np.asarray(series_of_moments([gap, moment]) / int(count.sum()))
-
-
-def _gap_sum(sums: Int64[np.ndarray, "rows=8"]) -> float:
-    """Sum of confidence minus number right, rounded once."""
-    high, low = sums[2:4].tolist()
-    return ((high << 30) + low - (int(sums[1]) << 60)) / 2**60
+    moment = cells.squared_gap + cells.confidence_right - right - middle * gap
+    return np.asarray(series_of_moments([gap, moment]) / state.num_examples)

@@ -14,7 +14,6 @@ from calibench.metrics.intervals import Interval
 from calibench.metrics.stream_results import equal_mass_bins
 from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.metrics.sweep import Groups, largest_ascending, swept_error
-from calibench.sums import from_limbs
 
 # Cells of replicates at a time.
 _BLOCK = 2**20
@@ -54,9 +53,9 @@ def state_sweep(
         ParameterError: There are no examples.
     """
     check_bins(state, 1, NUM_CELLS)
-    sums = state.top[:, state.top[0] > 0]
-    groups = Groups(sums[0], from_limbs(sums[2:4]))
-    num_bins = int(largest_ascending(groups, sums[1:2])[0])
+    cells = state.cells.occupied
+    groups = Groups(cells.count, cells.confidence)
+    num_bins = int(largest_ascending(groups, cells.right[None])[0])
     stats, bound = equal_mass_bins(state, num_bins)
     value = float(mean_size(stats))
     blocks = np.array_split(redrawn, math.ceil(redrawn.size / _BLOCK))
@@ -69,7 +68,6 @@ def redrawn_right(
     state: TopLabelState, replicates: int, seed: int
 ) -> Int64[np.ndarray, "replicates occupied_cells"]:
     """Draw how many examples of each occupied cell are right."""
-    sums = state.top[:, state.top[0] > 0]
-    mean = np.minimum(from_limbs(sums[2:4]) / sums[0], 1.0)
-    rng = np.random.default_rng(seed)
-    return rng.binomial(sums[0], mean, (replicates, len(mean)))
+    cells, rng = state.cells.occupied, np.random.default_rng(seed)
+    shape = (replicates, len(cells.count))
+    return rng.binomial(cells.count, cells.mean_confidence, shape)

@@ -16,6 +16,7 @@ from calibench.errors import DataError, ParameterError
 from calibench.metrics.cells import (
     NUM_CELLS,
     NUM_ODDS,
+    TopSums,
     cell_log_odds,
     odds_cells,
     top_cells,
@@ -24,14 +25,12 @@ from calibench.metrics.saturation import ROUNDS_TO_ONE
 from calibench.options import whole_number
 from calibench.predictions import Predictions
 from calibench.signatures import require_predictions
-from calibench.sums import counted, from_limbs
+from calibench.sums import counted
 from calibench.validation import Array
 
 # A cell adds up numbers of 30 bits in 63.
 MOST_EXAMPLES = 2**33 - 1
 
-# Rows of `TopLabelState.top`; a sum takes two.
-_COUNT, _RIGHT, _CONFIDENCE, _CONFIDENCE_RIGHT, _SQUARE = 0, 1, 2, 4, 6
 _TOP_ROWS = 8
 
 State = TypeVar("State", bound="TopLabelState")
@@ -139,7 +138,12 @@ class TopLabelState:
     @property
     def num_examples(self) -> int:
         """How many examples it has seen."""
-        return int(self.top[_COUNT].sum())
+        return int(self.cells.count.sum())
+
+    @property
+    def cells(self) -> TopSums:
+        """The sums over each cell of the confidence, by name."""
+        return TopSums(self.top)
 
     def update(self: State, some: Predictions) -> State:
         """The state with these examples added.
@@ -197,7 +201,7 @@ class TopLabelState:
         check_bins(self, num_bins, NUM_CELLS)
         sums = self.top.reshape(_TOP_ROWS, num_bins, -1).sum(axis=2)
         edges = np.arange(num_bins + 1) / num_bins
-        return stats_of(sums, edges)
+        return stats_of(TopSums(sums), edges)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """As arrays by name, for `numpy.savez` or to send to another process."""
@@ -234,18 +238,14 @@ class TopLabelState:
         return {name: getattr(self, name) for name in self.shapes(self.num_classes)}
 
 
-def stats_of(
-    sums: Int64[np.ndarray, "rows=8 bins"], edges: Float64[np.ndarray, " edges"]
-) -> BinStats:
-    """The averages of sums of `TopLabelState.top`, without empty bins."""
-    kept = sums[_COUNT] > 0
-    sums = sums[:, kept]
-    count = sums[_COUNT]
+def stats_of(sums: TopSums, edges: Float64[np.ndarray, " edges"]) -> BinStats:
+    """The averages of the sums of bins, without empty ones."""
+    kept, some = sums.count > 0, sums.occupied
     return BinStats(
-        count=count,
-        confidence=from_limbs(sums[_CONFIDENCE : _CONFIDENCE + 2]) / count,
-        accuracy=sums[_RIGHT] / count,
-        squared_gap=from_limbs(sums[_SQUARE : _SQUARE + 2]) / count,
+        count=some.count,
+        confidence=some.confidence / some.count,
+        accuracy=some.right / some.count,
+        squared_gap=some.squared_gap / some.count,
         lo=edges[:-1][kept],
         hi=edges[1:][kept],
     )
