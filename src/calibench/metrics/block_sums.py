@@ -8,11 +8,9 @@ from jaxtyping import Float64, Int64
 
 from calibench.errors import DataError
 from calibench.metrics.cells import (
-    LEAST_ODDS,
     NUM_CELLS,
     NUM_ODDS,
-    ODDS_STEPS,
-    cell_log_odds,
+    ODDS_GRID,
 )
 from calibench.metrics.float_sums import NUM_EXPONENTS, SMALLEST_EXPONENT
 from calibench.metrics.saturation import ROUNDS_TO_ONE
@@ -24,7 +22,7 @@ from calibench.validation import largest_probability, sum_tolerance
 
 Labels: TypeAlias = Int64[np.ndarray, " examples"]
 
-# Numbers of a block, which stays in the second-level cache.
+# Numbers of a block of derived ones, which stays in the second-level cache.
 _NUMBERS = 2**16
 _MOST_ROWS, _FEWEST_ROWS = 4096, 16
 # Columns that lie a power of two apart would share lines of the cache.
@@ -32,9 +30,9 @@ _PADDING = 8
 # From here on a row is long enough for vector units, and is not turned. (Up to 128
 # numbers the compiled sum has the order of numpy's.)
 _MANY_CLASSES = 64
-_GRID = (float(LEAST_ODDS), float(ODDS_STEPS), ROUNDS_TO_ONE)
-# Summed in float32, a row of 1e5 numbers is off by less.
-_ROUNDING = 2e-6
+# The same, where nothing is derived of a row but its largest number.
+_MANY_TO_SCAN = 32
+_BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
 class BlockSums:
@@ -57,15 +55,19 @@ class BlockSums:
         num_classes, name = like.shape[1], like.dtype.name
         self._kernel, self._kind, self._scope = kernel, kind, scope
         self._num_classes = num_classes
-        self.rows = min(max(_NUMBERS // num_classes, _FEWEST_ROWS), _MOST_ROWS)
+        self._only_scans = scope is TopLabelState and kind == "probs"
+        rows = min(max(_NUMBERS // num_classes, _FEWEST_ROWS), _MOST_ROWS)
+        self.rows = 2 * _MOST_ROWS if self._only_scans else rows
         self._largest = largest_probability(name, num_classes)
         self._tolerance = sum_tolerance(name, num_classes)
         self._top = np.zeros((NUM_CELLS, 8), dtype=np.int64)
         self._odds = np.zeros((NUM_ODDS, 2), dtype=np.int64)
         self._saturated = 0
         longest = max(self.rows, num_classes)
-        self._scratch = tuple(np.empty((2, longest), dtype=np.int64))
-        if num_classes < _MANY_CLASSES:
+        self._scratch = (*np.empty((2, longest), np.int64), np.empty(longest))
+        if self._only_scans:
+            self._prepare_scan(like.dtype)
+        elif num_classes < _MANY_CLASSES:
             size = self.rows + _PADDING
             floats, ids = np.empty((3, size)), np.empty((2, size), dtype=np.int64)
             block = np.empty((num_classes, size))
@@ -80,10 +82,10 @@ class BlockSums:
 
     def add(self, values: np.ndarray, labels: Labels) -> bool:
         """Add at most `rows` rows, or return False: numpy is to say what is wrong."""
+        if self._only_scans:
+            return self._add_scanned(values, labels)
         if self._num_classes < _MANY_CLASSES:
             return self._add_turned(values, labels)
-        if self._scope is TopLabelState and self._kind == "probs":
-            return self._add_top_of_rows(values, labels)
         return self._add_rows(values, labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -119,7 +121,7 @@ class BlockSums:
         if self._kind == "logits":
             np.exp(block[:, :size], out=block[:, :size])
             kernel.normalize(size, self._buffers)
-        self._add_top(top, predicted, labels)
+        self._add_top(top, predicted == labels)
         if self._scope is TopLabelState:
             return True
         kernel.add_columns_of_classes(
@@ -133,16 +135,32 @@ class BlockSums:
         self._add_scores(total, of_label)
         return True
 
-    def _add_top_of_rows(self, values: np.ndarray, labels: Labels) -> bool:
-        # In the precision of the values: what is near a bound is looked at again.
-        predicted = values.argmax(axis=1)
-        top = values[np.arange(len(values)), predicted].astype(np.float64)
-        off = np.abs(values.sum(axis=1) - 1).max()
-        valid = values.min() >= 0 and top.max() <= 1
-        known = valid and off <= self._tolerance - _ROUNDING
-        if not known or labels.min() < 0 or labels.max() >= self._num_classes:
+    def _prepare_scan(self, dtype: np.dtype) -> None:
+        is_few = self._num_classes < _MANY_TO_SCAN
+        kernel = self._kernel
+        self._scan = kernel.find_right_of_few if is_few else kernel.find_right_of_many
+        self._of_scan = (
+            np.empty(self.rows, _BITS[dtype]),
+            np.empty(self.rows, np.int64),
+            np.ones(1, dtype),
+        )
+        # Few are summed in their own precision, whose rounding is at most this.
+        rounding = self._num_classes * np.finfo(dtype).eps if is_few else 1e-10
+        self._certain = self._tolerance - float(rounding)
+
+    def _add_scanned(self, values: np.ndarray, labels: Labels) -> bool:
+        top, right, one = self._of_scan
+        bits = top.dtype
+        # What is near a bound is looked at again.
+        largest, joined, off, sound = self._scan(
+            values, values.view(bits), labels, top, right
+        )
+        if not (largest <= one.view(bits)[0] and joined >= 0 and off <= self._certain):
             return self._add_rows(values, labels)
-        self._add_top(top, predicted, labels)
+        if not sound:
+            return False
+        size = len(values)
+        self._add_top(top[:size].view(one.dtype).astype(np.float64), right[:size])
         return True
 
     def _add_rows(self, values: np.ndarray, labels: Labels) -> bool:
@@ -152,22 +170,19 @@ class BlockSums:
             some = make(values, labels)
         except DataError:
             return False
-        self._add_top(some.confidence, some.predicted, some.labels)
+        self._add_top(some.confidence, some.correct)
         if self._scope is TopLabelState:
             return True
         self._kernel.add_rows_of_classes(
-            some.probs, some.labels, self._classes, self._class_sums, self._scratch
+            some.probs, some.labels, self._classes, self._class_sums, self._scratch[1]
         )
         self._add_scores(brier_terms(some), some.label_log_probs)
         return True
 
-    def _add_top(
-        self, confidence: np.ndarray, predicted: np.ndarray, labels: Labels
-    ) -> None:
-        seen = (confidence, cell_log_odds(confidence), predicted)
-        self._saturated += self._kernel.add_top(
-            seen, labels, _GRID, self._top, self._odds, self._scratch
-        )
+    def _add_top(self, confidence: np.ndarray, right: np.ndarray) -> None:
+        seen = (confidence, right.astype(np.int64, copy=False))
+        self._kernel.add_top(seen, ODDS_GRID, self._top, self._odds, self._scratch)
+        self._saturated += int(np.count_nonzero(confidence >= ROUNDS_TO_ONE))
 
     def _add_scores(
         self,

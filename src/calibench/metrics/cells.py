@@ -13,11 +13,19 @@ from calibench.sums import counted, from_limbs, limb_sums
 # the edges of the cells, as the very same float64: 10, 12, 15, 20, 25, 30, 50, 100, ...
 NUM_CELLS = 7200
 
-# Cells of the log-odds, where confidences near 1 lie far apart: 1 / 64 wide, from -16
-# to 48. What lies beyond is in the first and the last.
-ODDS_STEPS = 64
-LEAST_ODDS = -16
-NUM_ODDS = 4096
+# Cells of the log-odds, where confidences near 1 lie far apart. With s the smaller of c
+# and 1 - c, a cell is 1 / 64 of a power of two of s, so that its index is read off the
+# bits of s: no logarithm is taken, and no machine rounds it otherwise. The middle cell
+# is c = 1/2; the last is c = 1, and the first is all that is below 2^-23.
+_STEP_BITS = 6
+_MIDDLE = 23 << _STEP_BITS
+NUM_ODDS = _MIDDLE + (52 << _STEP_BITS) + 2
+_DROPPED = 52 - _STEP_BITS
+_KEY_OF_HALF = 1022 << _STEP_BITS
+# As `calibench.kernel` takes it.
+ODDS_GRID = (_DROPPED, _KEY_OF_HALF, _MIDDLE, NUM_ODDS - 1)
+# How far a softmax in float64 can be off where 1 - c is small.
+_ROUNDING = 2.0**-51
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +85,44 @@ class TopSums:
         return ((high << 30) + low - (int(self.right.sum()) << 60)) / 2**60
 
 
-def cell_log_odds(
-    confidence: Confidence,
-) -> Float64[np.ndarray, " examples"]:
-    """Log-odds of a confidence, infinite at 1.
+def odds_index(confidence: Confidence) -> Int64[np.ndarray, " examples"]:
+    """The cell of the log-odds of each confidence."""
+    smaller = np.minimum(confidence, 1 - confidence)
+    steps = _KEY_OF_HALF - (smaller.view(np.int64) >> _DROPPED)
+    return np.clip(
+        np.where(confidence > 0.5, _MIDDLE + steps, _MIDDLE - steps), 0, NUM_ODDS - 1
+    )
 
-    Above 30 they are coarse, as 1 - c is a small multiple of 2^-53 there;
-    `Predictions.log_odds` goes back to the logits.
+
+def odds_range(
+    index: Int64[np.ndarray, " cells"],
+) -> tuple[Float64[np.ndarray, " cells"], Float64[np.ndarray, " cells"]]:
+    """The least and the greatest log-odds of examples in these cells.
+
+    Near 1 they are wide, as 1 - c is a small multiple of 2^-53 there and its rounding
+    counts; `Predictions.log_odds` goes back to the logits.
     """
+    steps = np.abs(index - _MIDDLE)
+    least = _smaller_of(steps)
+    most = np.minimum(_smaller_of(steps - 1), 0.5)
+    least[index == 0] = least[index == NUM_ODDS - 1] = 0
+    near, far = (
+        _log_odds_beside(np.maximum(each, 0))
+        for each in (most + _ROUNDING, least - _ROUNDING)
+    )
+    above = index >= _MIDDLE
+    return np.where(above, near, -far), np.where(above, far, -near)
+
+
+def _smaller_of(steps: Int64[np.ndarray, " cells"]) -> Float64[np.ndarray, " cells"]:
+    return ((_KEY_OF_HALF - steps) << _DROPPED).view(np.float64)
+
+
+def _log_odds_beside(
+    smaller: Float64[np.ndarray, " cells"],
+) -> Float64[np.ndarray, " cells"]:
     with np.errstate(divide="ignore"):
-        return np.log(confidence) - np.log(1 - confidence)
+        return np.log1p(-smaller) - np.log(smaller)
 
 
 def top_cells(
@@ -108,13 +144,10 @@ def top_cells(
 
 
 def odds_cells(
-    log_odds: Float64[np.ndarray, " examples"],
-    correct: Correct,
-    counts: Counts | None = None,
+    confidence: Confidence, correct: Correct, counts: Counts | None = None
 ) -> Int64[np.ndarray, "rows=2 odds_cells"]:
     """The rows of `TopLabelState.odds`, each example as often as it counts."""
-    steps = (log_odds - LEAST_ODDS) * ODDS_STEPS
-    index = np.clip(steps, 0, NUM_ODDS - 1).astype(np.int64)
+    index = odds_index(confidence)
     of_right = None if counts is None else counts[correct]
     return np.stack(
         [

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from calibench.binning import BinStats
 from calibench.metrics import intervals
 from calibench.metrics.calibration_error import mean_size
-from calibench.metrics.cells import NUM_CELLS, ODDS_STEPS
+from calibench.metrics.cells import NUM_CELLS
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation import OF_BINS, SMOOTH_TIE
 from calibench.metrics.evaluation_binned import of_class_sum
@@ -120,7 +120,7 @@ def evaluate_state(
         values[each], measured[each] = number.value, (number.interval, None)
         reasons[each] = number.reason
         if at_most > 0:
-            rules[each] = f"log-odds in cells of 1 / {ODDS_STEPS}, within {at_most:.1e}"
+            rules[each] = f"from cells of the log-odds, within {at_most:.1e}"
     measurements = {
         name: Measurement(
             values.get(name, math.nan),

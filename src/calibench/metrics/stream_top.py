@@ -17,7 +17,6 @@ from calibench.metrics.cells import (
     NUM_CELLS,
     NUM_ODDS,
     TopSums,
-    cell_log_odds,
     odds_cells,
     top_cells,
 )
@@ -131,7 +130,7 @@ class TopLabelState:
         saturated = (some.confidence >= ROUNDS_TO_ONE).astype(np.int64)
         return {
             "top": top_cells(some.confidence, some.correct, counts),
-            "odds": odds_cells(cell_log_odds(some.confidence), some.correct, counts),
+            "odds": odds_cells(some.confidence, some.correct, counts),
             "saturated": np.asarray(counted(saturated, 2, counts)[1]),
         }
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from calibench.metrics.cells import LEAST_ODDS, NUM_ODDS, ODDS_STEPS
+from calibench.metrics.cells import odds_range
 from calibench.metrics.definitions import LOG_ODDS
 from calibench.metrics.risk_coverage import area_of, area_range, excess_area_of
 from calibench.metrics.risk_coverage_interval import (
@@ -30,8 +30,8 @@ def unbinned_of_state(
 
     A cell counts as one confidence. The areas lie between those of the best and the
     worst ranking within the cells. A log-odds quantile is the middle of its cell, and
-    in the last one, from 48 on, infinite; its interval reaches to the ends of the cells
-    that hold it. The saturated share is exact.
+    infinite where 1 - c is lost in its rounding; its interval reaches to the ends of
+    the cells that hold it. The saturated share is exact.
     """
     seen = np.flatnonzero(state.odds[0])
     count, right = state.odds[:, seen]
@@ -68,19 +68,20 @@ def _of_saturation(
 def _of_log_odds(
     seen: np.ndarray, count: np.ndarray, level: float
 ) -> dict[str, tuple[Number, float]]:
-    half = 0.5 / ODDS_STEPS
-    middle = LEAST_ODDS + (seen + 0.5) / ODDS_STEPS
-    middle[seen == NUM_ODDS - 1] = math.inf
+    least, most = odds_range(seen)
     found = {}
     for name, fraction in LOG_ODDS.items():
-        value = quantile_of(middle, count, fraction)
-        ends = quantile_interval(middle, count, fraction, level)
-        reason = "too few examples for two order statistics around it"
-        if ends is not None and not math.isfinite(ends[1]):
-            ends, reason = None, "its upper end is beyond the cells"
-        if ends is not None:
-            ends = ends[0] - half, ends[1] + half
+        low, high = (quantile_of(each, count, fraction) for each in (least, most))
+        value = (low + high) / 2
+        bound = (high - low) / 2 if math.isfinite(value) else 0.0
+        below = quantile_interval(least, count, fraction, level)
+        above = quantile_interval(most, count, fraction, level)
+        ends, reason = None, "too few examples for two order statistics around it"
+        if below is not None and above is not None:
+            ends, reason = (below[0], above[1]), ""
+            if not np.isfinite(ends).all():
+                ends, reason = None, "its end is beyond the cells"
         if not math.isfinite(value):
-            reason = "beyond the cells, which end at 48"
-        found[name] = (Number(value, ends, reason), half)
+            reason = "beyond the cells, where 1 - c is lost in its rounding"
+        found[name] = (Number(value, ends, reason), bound)
     return found
