@@ -22,6 +22,7 @@ import numpy as np
 from calibench.binning import equal_width, scheme_named
 from calibench.metrics import calibration_error, redraw
 from calibench.metrics.debiased import size_less_bias
+from calibench.metrics.redraw_labels import redrawn_classwise
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.sweep import redrawn_sweep
 
@@ -94,7 +95,9 @@ def floor(
     def scores(replicates: int, seed: int) -> np.ndarray:
         confidence = confidence_of(scale_for(accuracy), num_examples, seed)
         bins = scheme_named(scheme)(confidence, num_bins)
-        return functional(redraw.redrawn_bins(bins, confidence, replicates, seed))
+        return functional(
+            redraw.redrawn_bins(bins, redraw.Drawing(confidence, replicates, seed))
+        )
 
     return pooled(scores, num_examples, draws)
 
@@ -104,13 +107,13 @@ def classwise_floor(accuracy: float, num_examples: int, *, draws: int) -> Floor:
 
     def scores(replicates: int, seed: int) -> np.ndarray:
         probs = probs_of(scale_for(accuracy), num_examples, seed)
-        return redraw.redrawn_classwise(probs, 15, equal_width, replicates, seed)
+        return redrawn_classwise(probs, 15, equal_width, replicates, seed)
 
     return pooled(scores, num_examples, draws // 10)
 
 
 def unbinned_floor(
-    redrawn: Callable[[np.ndarray, int, int], np.ndarray],
+    redrawn: Callable[[redraw.Drawing], np.ndarray],
     accuracy: float,
     num_examples: int,
     *,
@@ -120,7 +123,7 @@ def unbinned_floor(
 
     def scores(replicates: int, seed: int) -> np.ndarray:
         confidence = confidence_of(scale_for(accuracy), num_examples, seed)
-        return redrawn(confidence, replicates, seed)
+        return redrawn(redraw.Drawing(confidence, replicates, seed))
 
     return pooled(scores, num_examples, draws // 10)
 
@@ -236,7 +239,9 @@ def of_shapes(num_examples: int, draws: int) -> Iterable[list[str]]:
         ) -> np.ndarray:
             confidence = drawn(np.random.default_rng(seed), num_examples)
             bins = equal_width(confidence, 15)
-            redrawn = redraw.redrawn_bins(bins, confidence, replicates, seed)
+            redrawn = redraw.redrawn_bins(
+                bins, redraw.Drawing(confidence, replicates, seed)
+            )
             return calibration_error.mean_size(redrawn)
 
         yield [name, f"{100 * accuracy:g} %", cell(pooled(scores, num_examples, draws))]

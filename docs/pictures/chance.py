@@ -7,7 +7,7 @@ from calibench import metrics
 from calibench.binning import equal_width, summarize
 from calibench.lab.report.style import INK
 from calibench.metrics.calibration_error import mean_size
-from calibench.metrics.redraw import redrawn_bins
+from calibench.metrics.redraw import Drawing, redrawn_bins
 from canvas import CHANCE, OTHER, OVER, UNDER, panels, sample, sharper
 
 
@@ -15,7 +15,7 @@ def noise_floor() -> Figure:
     """ECE of redrawn labels, and the bootstrap that never sees 0."""
     some = sample(sharper(1.0), 2000)
     bins = equal_width(some.confidence, 15)
-    redrawn = mean_size(redrawn_bins(bins, some.confidence, 4000, seed=0))
+    redrawn = mean_size(redrawn_bins(bins, Drawing(some.confidence, 4000, 0)))
     rng = np.random.default_rng(0)
     again = [
         _ece_of(some.confidence[rows], some.correct[rows])
@@ -44,7 +44,7 @@ def max_calibration_error() -> Figure:
     some = sample(sharper(1.0), 1000)
     bins = equal_width(some.confidence, 30)
     stats = summarize(bins, some.confidence, some.correct)
-    redrawn = np.abs(redrawn_bins(bins, some.confidence, 2000, seed=0).gap)
+    redrawn = np.abs(redrawn_bins(bins, Drawing(some.confidence, 2000, 0)).gap)
     figure, (axes,) = panels(1)
     order = np.argsort(stats.count)
     high = np.quantile(redrawn, 0.95, axis=0)

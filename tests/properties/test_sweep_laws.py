@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibench import metrics
+from calibench.metrics.redraw import Drawing
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_results import equal_mass_error
 from calibench.metrics.stream_sweep import redrawn_right, state_sweep
@@ -72,7 +73,7 @@ def test_a_stream_sweeps_its_cells(some):
 @given(rising(), st.integers(0, 2**32 - 1))
 def test_every_replicate_is_swept_anew(some, seed):
     ascending = np.sort(some.confidence)
-    scores = redrawn_sweep(some.confidence, 3, seed)
+    scores = redrawn_sweep(Drawing(some.confidence, 3, seed))
     drawn = np.random.default_rng(seed).random((3, len(ascending))) < ascending
     for score, correct in zip(scores, drawn, strict=True):
         probs = np.stack([ascending, 1 - ascending], axis=1)

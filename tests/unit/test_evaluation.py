@@ -12,10 +12,10 @@ from calibench.errors import ParameterError
 from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.classwise import class_cells
 from calibench.metrics.redraw import (
-    redrawn_classwise,
+    Drawing,
     redrawn_correct,
-    redrawn_labels,
 )
+from calibench.metrics.redraw_labels import redrawn_classwise, redrawn_labels
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.smooth import smooth_error_of
 from calibench.predictions import Predictions
@@ -128,7 +128,7 @@ def test_redrawn_classwise_scores_redrawn_labels():
 @pytest.mark.parametrize("sharpness", [0.2, 1.0, 5.0])
 def test_redrawn_smooth_scores_redrawn_correctness_to_three_digits(sharpness):
     confidence = np.sort(model(500, sharpness).confidence)
-    scores = redrawn_smooth(confidence, 20, 3)
+    scores = redrawn_smooth(Drawing(confidence, 20, 3))
     drawn = np.concatenate(list(redrawn_correct(confidence, 20, 3)))
     exact = [smooth_error_of(confidence, correct) for correct in drawn]
     assert scores == pytest.approx(exact, rel=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibench import metrics
-from calibench.binning import equal_width, summarize
+from calibench.binning import Bins, equal_width, summarize
 from calibench.errors import ParameterError
 from calibench.metrics import redraw_smooth
 from calibench.metrics.calibration_error import (
@@ -15,7 +15,12 @@ from calibench.metrics.calibration_error import (
     mean_shortfall,
     pair_products,
 )
-from calibench.metrics.redraw import redrawn_bins, redrawn_correct, redrawn_labels
+from calibench.metrics.redraw import (
+    Drawing,
+    redrawn_bins,
+    redrawn_correct,
+)
+from calibench.metrics.redraw_labels import redrawn_labels
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.predictions import Predictions
 
@@ -46,7 +51,9 @@ def test_the_count_in_a_bin_is_not_binomial():
     # where a binomial at the mean .75 would have n * 3/16, half as much again.
     n = 400
     some = binary(np.repeat([0.5, 1.0], n // 2), np.ones(n, dtype=bool))
-    redrawn = redrawn_bins(equal_width(some.confidence, 1), some.confidence, 4000, 0)
+    redrawn = redrawn_bins(
+        equal_width(some.confidence, 1), Drawing(some.confidence, 4000, 0)
+    )
     counts = redrawn.accuracy[:, 0] * n
     assert counts.var() == pytest.approx(n / 8, rel=0.1)
 
@@ -112,7 +119,7 @@ def test_redrawn_bins_summarize_as_any_other_data():
     rng = np.random.default_rng(3)
     confidence = rng.uniform(0, 1, 60)
     bins = equal_width(confidence, 7)
-    redrawn = redrawn_bins(bins, confidence, 5, 11)
+    redrawn = redrawn_bins(bins, Drawing(confidence, 5, 11))
     order = np.lexsort((confidence, bins.index))
     drawn = np.concatenate(list(redrawn_correct(confidence[order], 5, 11)))
     for replicate in range(5):
@@ -126,6 +133,31 @@ def test_redrawn_bins_summarize_as_any_other_data():
     assert redrawn.confidence.tolist() == stats.confidence.tolist()
     assert redrawn.count.tolist() == stats.count.tolist()
     assert redrawn.lo.tolist() == stats.lo.tolist()
+
+
+def test_a_drawing_is_the_same_kept_or_not_and_for_bins_that_do_not_rise(monkeypatch):
+    rng = np.random.default_rng(5)
+    confidence = rng.integers(1, 12, 70) / 12
+    drawing = Drawing(confidence, 30, 2)
+    drawn = np.concatenate(list(drawing.right()))
+    assert drawn.tolist() == np.concatenate(list(drawing.right())).tolist()
+    bins = equal_width(confidence, 6)
+    kept = redrawn_bins(bins, drawing)
+    # In falling order the bins are the same, but examples are drawn from the top.
+    falling = redrawn_bins(Bins(5 - bins.index, bins.edges), drawing)
+    whole = np.concatenate(list(redrawn_correct(np.sort(confidence), 30, 2)))
+    assert drawn.tolist() == whole.tolist()
+    monkeypatch.setattr("calibench.metrics.redraw._MOST_KEPT", 1)
+    again = Drawing(confidence, 30, 2)
+    assert np.concatenate(list(again.right())).tolist() == drawn.tolist()
+    for name in ("accuracy", "squared_gap", "confidence"):
+        one = getattr(kept, name)
+        assert one.tolist() == getattr(redrawn_bins(bins, again), name).tolist()
+        assert one.shape == getattr(falling, name).shape
+    assert falling.confidence.tolist() == kept.confidence[::-1].tolist()
+    without = redrawn_bins(bins, drawing, squares=False)
+    assert without.accuracy.tolist() == kept.accuracy.tolist()
+    assert np.isnan(without.squared_gap).all()
 
 
 def test_blocks_do_not_change_the_draws(monkeypatch):
@@ -152,9 +184,9 @@ def test_labels_are_the_same_however_they_are_found(num_classes, monkeypatch):
     rows = rng.dirichlet(np.full(num_classes, 0.3), size=40)
     rows[0] = np.eye(num_classes)[num_classes - 1]
     found = np.concatenate(list(redrawn_labels(rows, 50, 1)))
-    monkeypatch.setattr("calibench.metrics.redraw._CACHED", 7)
+    monkeypatch.setattr("calibench.metrics.redraw_labels._CACHED", 7)
     again = np.concatenate(list(redrawn_labels(rows, 50, 1)))
-    monkeypatch.setattr("calibench.metrics.redraw._FEW_CLASSES", 0)
+    monkeypatch.setattr("calibench.metrics.redraw_labels._FEW_CLASSES", 0)
     by_halves = np.concatenate(list(redrawn_labels(rows, 50, 1)))
     assert found.tolist() == again.tolist() == by_halves.tolist()
     uniform = np.random.default_rng(1).random((50, 40))
@@ -177,6 +209,6 @@ def test_no_replicates_are_refused():
 def test_replicates_that_are_alike_are_scored_once(confidence, monkeypatch):
     """With the same bits as one by one."""
     confidence = np.array(confidence)
-    found = redrawn_smooth(confidence, 60, seed=1)
+    found = redrawn_smooth(Drawing(confidence, 60, seed=1))
     monkeypatch.setattr(redraw_smooth, "_FEW", -1)
-    assert redrawn_smooth(confidence, 60, seed=1).tolist() == found.tolist()
+    assert redrawn_smooth(Drawing(confidence, 60, seed=1)).tolist() == found.tolist()

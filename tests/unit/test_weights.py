@@ -11,7 +11,8 @@ from calibench.errors import DataError, LeakageError, ParameterError
 from calibench.metrics import intervals
 from calibench.metrics.presets import PRESETS
 from calibench.metrics.presets.counterparts import OURS
-from calibench.metrics.redraw import redrawn_bins, redrawn_classwise
+from calibench.metrics.redraw import Drawing, redrawn_bins
+from calibench.metrics.redraw_labels import redrawn_classwise
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.scores import exact_mean
 from calibench.metrics.stream import MetricState
@@ -194,12 +195,9 @@ def assert_same_distribution(one, other):
 def redrawn_of(confidence, counts, seed, replicates=1500):
     """Redrawn summaries of ten bins, and smooth errors, of weights or of repeats."""
     bins = equal_width(confidence, 10)
-    drawing = (replicates, seed, counts)
-    return (
-        redrawn_bins(bins, confidence, *drawing),
-        redrawn_smooth(confidence, 300, seed, counts),
-        redrawn_sweep(confidence, 300, seed, counts),
-    )
+    drawing = Drawing(confidence, replicates, seed, counts)
+    fewer = Drawing(confidence, 300, seed, counts)
+    return redrawn_bins(bins, drawing), redrawn_smooth(fewer), redrawn_sweep(fewer)
 
 
 def test_floors_of_few_repetitions_are_those_of_the_repeated_rows():

@@ -27,6 +27,7 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
+from calibench.metrics.redraw_labels import redrawn_classwise
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.scores import accuracy, brier_terms, exact_mean
 from calibench.metrics.smooth import smooth_ece
@@ -106,13 +107,14 @@ def evaluate(
     given, some = some, some.present
     k, swept = panel_k(some.num_classes), None
     if some.is_counted:
-        drawing, swept = (num_bins, replicates, seed, level), sweep_num_bins(some)
-        found = _of_bins(some, *drawing)
-        found |= _of_classes(some, *drawing)
-        found |= _of_kernel(some, *drawing[1:])
-        found["ece_sweep"] = of_sweep(some, swept, *drawing[1:])
-        found["top_k_ece"] = of_claims(among_top(some, k), *drawing)
-        found["kth_class_ece"] = of_claims(of_rank(some, 2), *drawing)
+        how, swept = (num_bins, replicates, seed, level), sweep_num_bins(some)
+        drawing = redraw.Drawing(some.confidence, replicates, seed, some.counts)
+        found = _of_bins(some, num_bins, drawing, level)
+        found |= _of_classes(some, *how)
+        found |= _of_kernel(some, drawing, level)
+        found["ece_sweep"] = of_sweep(some, swept, drawing, level)
+        found["top_k_ece"] = of_claims(among_top(some, k), *how)
+        found["kth_class_ece"] = of_claims(of_rank(some, 2), *how)
         others = unbinned(some, level)
         found |= {name: (*each[:2], None) for name, each in others.items()}
         reasons = {name: each.reason for name, each in others.items()}
@@ -166,7 +168,7 @@ def _averages(some: Predictions, level: float) -> dict[str, Found]:
 
 
 def _of_bins(
-    some: Predictions, num_bins: int, replicates: int, seed: int, level: float
+    some: Predictions, num_bins: int, drawing: redraw.Drawing, level: float
 ) -> dict[str, Found]:
     found: dict[str, Found] = {}
     counts = some.counts
@@ -176,7 +178,8 @@ def _of_bins(
     ):
         bins = lay(scheme, some.confidence, num_bins, counts)
         stats = summarize(bins, some.confidence, some.correct, counts)
-        redrawn = redraw.redrawn_bins(bins, some.confidence, replicates, seed, counts)
+        # Of equal mass there is no number of squares.
+        redrawn = redraw.redrawn_bins(bins, drawing, squares=not suffix)
         for name in names:
             functional, interval = OF_BINS[name]
             value = float(functional(stats))
@@ -190,7 +193,7 @@ def _of_classes(
 ) -> dict[str, Found]:
     cells, counts = class_cells(some, num_bins, "equal_width"), some.counts
     missing = 1 - np.exp(some.label_log_probs)
-    redrawn = redraw.redrawn_classwise(
+    redrawn = redrawn_classwise(
         some.probs, num_bins, "equal_width", replicates, seed, counts
     )
     value = cells.mean_size()
@@ -203,10 +206,10 @@ def _of_classes(
 
 
 def _of_kernel(
-    some: Predictions, replicates: int, seed: int, level: float
+    some: Predictions, drawing: redraw.Drawing, level: float
 ) -> dict[str, Found]:
     value = smooth_ece(some)
-    redrawn = redrawn_smooth(some.confidence, replicates, seed, some.counts)
+    redrawn = redrawn_smooth(drawing)
     floor = floor_of(redrawn, value, tie=SMOOTH_TIE * value)
     return {"smooth_ece": (value, of_smooth_error(some, value, level), floor)}
 

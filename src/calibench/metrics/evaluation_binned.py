@@ -12,7 +12,7 @@ from calibench.metrics.definitions import definitions
 from calibench.metrics.floor import NoiseFloor, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.panel import scalars
-from calibench.metrics.redraw import redrawn_bins
+from calibench.metrics.redraw import Drawing, redrawn_bins
 from calibench.metrics.saturation import saturated_share
 from calibench.metrics.sweep import redrawn_sweep
 from calibench.metrics.top_k import Claims, kth_class_ece, top_k_ece
@@ -21,16 +21,14 @@ from calibench.predictions import Predictions
 Found: TypeAlias = tuple[float, Interval | None, NoiseFloor | None]
 
 
-def of_sweep(
-    some: Predictions, num_bins: int, replicates: int, seed: int, level: float
-) -> Found:
+def of_sweep(some: Predictions, num_bins: int, drawing: Drawing, level: float) -> Found:
     """`ece_sweep`, whose number of bins is given, and swept anew in every replicate."""
     counts = some.counts
     bins = lay("equal_mass", some.confidence, num_bins, counts)
     stats = summarize(bins, some.confidence, some.correct, counts)
     value = float(mean_size(stats))
-    redrawn = redrawn_sweep(some.confidence, replicates, seed, counts)
-    return value, intervals.of_mean_size(stats, level), floor_of(redrawn, value)
+    floor = floor_of(redrawn_sweep(drawing), value)
+    return value, intervals.of_mean_size(stats, level), floor
 
 
 def of_claims(
@@ -40,7 +38,8 @@ def of_claims(
     confidence, counts = claims.confidence, claims.of.counts
     bins = lay("equal_width", confidence, num_bins, counts)
     stats = summarize(bins, confidence, claims.correct, counts)
-    redrawn = mean_size(redrawn_bins(bins, confidence, replicates, seed, counts))
+    drawing = Drawing(confidence, replicates, seed, counts)
+    redrawn = mean_size(redrawn_bins(bins, drawing, squares=False))
     value = float(mean_size(stats))
     return value, intervals.of_mean_size(stats, level), floor_of(redrawn, value)
 

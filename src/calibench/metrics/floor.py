@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from calibench.binning import Binning, lay, summarize
 from calibench.metrics.calibration_error import Functional, mean_size
-from calibench.metrics.redraw import redrawn_bins
+from calibench.metrics.redraw import Drawing, redrawn_bins
 from calibench.options import whole_number
 from calibench.predictions import Predictions
 from calibench.signatures import of_predictions
@@ -81,7 +81,7 @@ def noise_floor(
     bins = lay(scheme, some.confidence, num_bins, counts)
     stats = summarize(bins, some.confidence, some.correct, counts)
     observed = float(functional(stats))
-    redrawn = redrawn_bins(bins, some.confidence, replicates, seed, counts)
+    redrawn = redrawn_bins(bins, Drawing(some.confidence, replicates, seed, counts))
     return floor_of(functional(redrawn), observed)
 
 

@@ -1,17 +1,18 @@
-"""Redraw labels from a model's own probabilities: data on which it is calibrated.
+"""Redraw correctness from a model's own confidence: data on which it is calibrated.
 
 Examples are sorted first, so that equal sets of predictions redraw equally in whatever
 order they come, and blocks bound the memory without changing the stream of numbers.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt8
 
-from calibench.binning import Binning, Bins, BinStats
-from calibench.metrics.classwise import cells_by_class
+from calibench.binning import Bins, BinStats
 from calibench.predictions import Counts
 from calibench.sums import counted, exact_sums
 
@@ -19,27 +20,15 @@ Right: TypeAlias = (
     Bool[np.ndarray, "some_replicates examples"]
     | Int64[np.ndarray, "some_replicates examples"]
 )
-Hits: TypeAlias = (
-    Int64[np.ndarray, "some_replicates cells"]
-    | Float64[np.ndarray, "some_replicates cells"]
-)
-
-Labels: TypeAlias = Int64[np.ndarray, "some_replicates draws"]
-Cumulative: TypeAlias = Float64[np.ndarray, "examples classes_but_the_last"]
 
 # Up to so many repetitions of each example on average they are drawn one by one.
 _ONE_BY_ONE = 4
 
-# From this many labels for each probability on, they are drawn by their counts.
-_MANY = 8
-
-# Random numbers, or cells of a replicate, at a time.
+# Random numbers at a time.
 _BLOCK = 2**20
 
-# Up to so many classes a label is found sooner by comparing with all of them than by
-# halves, so many random numbers at a time: they stay in a processor's cache.
-_FEW_CLASSES = 100
-_CACHED = 2**16
+# Draws that are kept, a bit each: 32 MB.
+_MOST_KEPT = 2**28
 
 
 def redrawn_correct(
@@ -47,7 +36,7 @@ def redrawn_correct(
 ) -> Iterator[Bool[np.ndarray, "some_replicates examples"]]:
     """Draw a_i ~ Bernoulli(c_i), in blocks of replicates."""
     rng = np.random.default_rng(seed)
-    for rows in _blocks(replicates, len(confidence)):
+    for rows in blocks_of(replicates, len(confidence)):
         yield rng.random((rows, len(confidence))) < confidence
 
 
@@ -68,174 +57,113 @@ def redrawn_right(
             yield np.add.reduceat(correct, starts, axis=1, dtype=np.int64)
         return
     rng = np.random.default_rng(seed)
-    for rows in _blocks(replicates, len(confidence)):
+    for rows in blocks_of(replicates, len(confidence)):
         yield rng.binomial(counts, confidence, (rows, len(confidence)))
 
 
-def redrawn_bins(
-    bins: Bins,
-    confidence: Float64[np.ndarray, " examples"],
-    replicates: int,
-    seed: int,
-    counts: Counts | None = None,
-) -> BinStats:
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Replicates of redrawn correctness, of which several numbers are to be scored.
+
+    They are drawn once and kept as bits, if they are not too many for that.
+
+    Attributes:
+        confidence: Of each example.
+        replicates: How many data sets to redraw.
+        seed: Of the redrawing.
+        counts: How often each example is there, at least once; None for once.
+    """
+
+    confidence: Float64[np.ndarray, " examples"]
+    replicates: int
+    seed: int
+    counts: Counts | None = None
+
+    @cached_property
+    def order(self) -> Int64[np.ndarray, " examples"]:
+        """The examples by ascending confidence, and by counts where it is equal."""
+        if self.counts is None:
+            return np.argsort(self.confidence)
+        return np.lexsort((self.counts, self.confidence))
+
+    @cached_property
+    def ascending(self) -> Float64[np.ndarray, " examples"]:
+        """The confidences in that order."""
+        return self.confidence[self.order]
+
+    @cached_property
+    def many(self) -> Counts | None:
+        """The counts in that order."""
+        return None if self.counts is None else self.counts[self.order]
+
+    def right(self) -> Iterator[Right]:
+        """How many repetitions of each are right, in that order, in blocks."""
+        if self.counts is not None or self.replicates * len(self.order) > _MOST_KEPT:
+            yield from redrawn_right(
+                self.ascending, self.replicates, self.seed, self.many
+            )
+            return
+        for bits in self._kept:
+            correct = np.unpackbits(bits, axis=1, count=len(self.order))
+            yield correct.view(np.bool_)
+
+    @cached_property
+    def _kept(self) -> list[UInt8[np.ndarray, "some_replicates bytes"]]:
+        drawn = redrawn_correct(self.ascending, self.replicates, self.seed)
+        return [np.packbits(correct, axis=1) for correct in drawn]
+
+
+def redrawn_bins(bins: Bins, drawing: Drawing, *, squares: bool = True) -> BinStats:
     """Summarize bins as `summarize` does, for replicates of redrawn correctness.
 
     The number right in a bin is drawn example by example (it is Poisson-binomial: the
     confidences of a bin differ, so a binomial at their mean would be too wide). An
     example of weight w is there w times, each drawn by itself.
+
+    Args:
+        bins: Of the examples.
+        drawing: What to draw.
+        squares: Whether squared gaps are asked for; they are not numbers if not.
     """
-    ranks = confidence if counts is None else counts
-    order = np.lexsort((ranks, confidence, bins.index))
-    ascending, index = confidence[order], bins.index[order]
-    many = None if counts is None else counts[order]
+    index, right = bins.index[drawing.order], drawing.right
+    ascending, many = drawing.ascending, drawing.many
+    if (np.diff(index) < 0).any():
+        # Bins that do not rise with the confidence are drawn one after the other.
+        ranks = drawing.confidence if drawing.counts is None else drawing.counts
+        order = np.lexsort((ranks, drawing.confidence, bins.index))
+        index, ascending = bins.index[order], drawing.confidence[order]
+        many = None if drawing.counts is None else drawing.counts[order]
+        right = partial(
+            redrawn_right, ascending, drawing.replicates, drawing.seed, many
+        )
     starts = np.flatnonzero(np.diff(index, prepend=-1))
-    kept = index[starts]
-    count = counted(index, bins.num_bins, many)[kept]
-    narrow = np.int32 if counts is None else np.int64
-    right, saved = [], []
-    for correct in redrawn_right(ascending, replicates, seed, many):
-        right.append(np.add.reduceat(correct, starts, axis=1, dtype=narrow))
-        # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
-        drawn = correct * (1 - 2 * ascending)
-        saved.append(np.add.reduceat(drawn, starts, axis=1))
-    size = bins.num_bins
-    square = exact_sums(index, ascending**2, size, many)[kept]
+    kept, size = index[starts], bins.num_bins
+    count = counted(index, size, many)[kept]
+    narrow = np.int32 if many is None else np.int64
+    hits, saved = [], []
+    for correct in right():
+        hits.append(np.add.reduceat(correct, starts, axis=1, dtype=narrow))
+        if squares:
+            # (c - a)^2 = c^2 + a (1 - 2c) for a in {0, 1}.
+            drawn = correct * (1 - 2 * ascending)
+            saved.append(np.add.reduceat(drawn, starts, axis=1))
+    accuracy = np.concatenate(hits) / count
+    squared = np.full_like(accuracy, np.nan)
+    if squares:
+        square = exact_sums(index, ascending**2, size, many)[kept]
+        squared = (square + np.concatenate(saved)) / count
     return BinStats(
         count=count,
         confidence=exact_sums(index, ascending, size, many)[kept] / count,
-        accuracy=np.concatenate(right) / count,
-        squared_gap=(square + np.concatenate(saved)) / count,
+        accuracy=accuracy,
+        squared_gap=squared,
         lo=bins.edges[:-1][kept],
         hi=bins.edges[1:][kept],
     )
 
 
-def redrawn_labels(
-    probs: Float64[np.ndarray, "examples classes"],
-    replicates: int,
-    seed: int,
-    cells: int = 1,
-    counts: Counts | None = None,
-) -> Iterator[Labels]:
-    """Draw labels from the rows of probabilities, in blocks of replicates.
-
-    A block is small enough for `cells` numbers a replicate besides the labels. A row
-    with a count gives as many labels, one after the other. The last class takes what
-    rounding leaves of a row.
-    """
-    cumulative = np.cumsum(probs, axis=1)[:, :-1]
-    rng = np.random.default_rng(seed)
-    if counts is None and probs.shape[1] <= _FEW_CLASSES:
-        return _labels_by_comparing(cumulative, replicates, rng, cells)
-    return _labels_by_halves(cumulative, replicates, rng, cells, counts)
-
-
-def _labels_by_comparing(
-    cumulative: Cumulative, replicates: int, rng: np.random.Generator, cells: int
-) -> Iterator[Labels]:
-    columns = np.ascontiguousarray(cumulative.T)
-    num_draws = len(cumulative)
-    for rows in _blocks(replicates, max(num_draws, cells), _CACHED):
-        uniform = rng.random((rows, num_draws))
-        drawn = np.zeros(uniform.shape, dtype=np.int8)
-        for column in columns:
-            drawn += uniform >= column
-        yield drawn.astype(np.int64)
-
-
-def _labels_by_halves(
-    cumulative: Cumulative,
-    replicates: int,
-    rng: np.random.Generator,
-    cells: int,
-    counts: Counts | None,
-) -> Iterator[Labels]:
-    num_examples, last = cumulative.shape
-    width = 1 << last.bit_length()
-    # Padded to a power of two, so that a search by halves needs no bounds check.
-    padded = np.full((num_examples, width), np.inf)
-    padded[:, :last] = cumulative
-    flat, rows_start = padded.ravel(), np.arange(num_examples) * width
-    if counts is not None:
-        rows_start = np.repeat(rows_start, counts)
-    for rows in _blocks(replicates, max(len(rows_start), cells)):
-        uniform = rng.random((rows, len(rows_start)))
-        drawn = np.zeros((rows, len(rows_start)), dtype=np.int64)
-        step = width // 2
-        while step:
-            drawn += step * (uniform >= flat[rows_start + drawn + (step - 1)])
-            step //= 2
-        yield drawn
-
-
-def redrawn_classwise(
-    probs: Float64[np.ndarray, "examples classes"],
-    num_bins: int,
-    scheme: str | Binning,
-    replicates: int,
-    seed: int,
-    counts: Counts | None = None,
-) -> Float64[np.ndarray, " replicates"]:
-    """`classwise_ece` of replicates whose labels are drawn from the probabilities."""
-    order = np.lexsort(probs.T if counts is None else np.vstack([counts, probs.T]))
-    ordered, many = probs[order], None if counts is None else counts[order]
-    num_examples, num_classes = ordered.shape
-    size = num_classes * num_bins
-    columns = np.ascontiguousarray(ordered.T)
-    cells = cells_by_class(columns, num_bins, scheme, many)
-    flat = cells.ravel()
-    each = None if many is None else np.tile(many, num_classes)
-    total = exact_sums(flat, columns.ravel(), size, each)
-    draws = num_examples if many is None else int(many.sum())
-    if many is not None and draws > _MANY * ordered.size:
-        drawn = _hits_of_counts(ordered, cells, size, many, replicates, seed)
-    else:
-        drawn = _hits_of_labels(ordered, cells, size, many, replicates, seed)
-    scores = [np.abs(total - hits).sum(axis=1) for hits in drawn]
-    return np.concatenate(scores) / (num_classes * draws)
-
-
-def _hits_of_labels(
-    probs: Float64[np.ndarray, "examples classes"],
-    cells: Int64[np.ndarray, "classes examples"],
-    size: int,
-    counts: Counts | None,
-    replicates: int,
-    seed: int,
-) -> Iterator[Hits]:
-    """How many labels fall into each cell, drawn label by label."""
-    flat, example = cells.ravel(), np.arange(len(probs))
-    if counts is not None:
-        example = np.repeat(example, counts)
-    for labels in redrawn_labels(probs, replicates, seed, size, counts):
-        hit = flat[labels * len(probs) + example]
-        hit += np.arange(len(labels))[:, None] * size
-        hits = np.bincount(hit.ravel(), minlength=len(labels) * size)
-        yield hits.reshape(-1, size)
-
-
-def _hits_of_counts(
-    probs: Float64[np.ndarray, "examples classes"],
-    cells: Int64[np.ndarray, "classes examples"],
-    size: int,
-    counts: Counts,
-    replicates: int,
-    seed: int,
-) -> Iterator[Hits]:
-    """The same, drawn by how often each example has each label."""
-    rng = np.random.default_rng(seed)
-    shares = probs / probs.sum(axis=1, keepdims=True)
-    flat = np.ascontiguousarray(cells.T).ravel()
-    for rows in _blocks(replicates, max(probs.size, size)):
-        drawn = rng.multinomial(counts, shares, (rows, len(probs))).reshape(rows, -1)
-        cell = flat + np.arange(rows)[:, None] * size
-        # Exact in float64: there are less than 2^53 labels.
-        hits = np.bincount(cell.ravel(), drawn.ravel(), rows * size)
-        yield hits.reshape(-1, size)
-
-
-def _blocks(replicates: int, width: int, block: int = _BLOCK) -> Iterator[int]:
-    per_block = max(1, block // width)
+def blocks_of(replicates: int, width: int, block: int | None = None) -> Iterator[int]:
+    """How many replicates of that many numbers fit into each block, one at least."""
+    per_block = max(1, (block or _BLOCK) // width)
     for start in range(0, replicates, per_block):
         yield min(per_block, replicates - start)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from calibench.metrics.redraw import Right, redrawn_right
+from calibench.metrics.redraw import Drawing, Right
 from calibench.metrics.smooth import (
     cells_of,
     damped,
@@ -29,19 +29,13 @@ _CLOSE = 1e-3
 _STEPS = 30
 
 
-def redrawn_smooth(
-    confidence: Float64[np.ndarray, " examples"],
-    replicates: int,
-    seed: int,
-    counts: Counts | None = None,
-) -> Float64[np.ndarray, " replicates"]:
+def redrawn_smooth(drawing: Drawing) -> Float64[np.ndarray, " replicates"]:
     """`smooth_ece` of replicates of redrawn correctness, to about 3 digits."""
-    order = np.lexsort((confidence if counts is None else counts, confidence))
-    ascending, many = confidence[order], None if counts is None else counts[order]
+    ascending, many = drawing.ascending, drawing.many
     expected = ascending if many is None else many * ascending
     total = len(ascending) if many is None else int(many.sum())
     size, width, scores = 0, 1.0, []
-    for right in redrawn_right(ascending, replicates, seed, many):
+    for right in drawing.right():
         if not size:
             pilots = [_pilot(ascending, expected, row, many) for row in right[:_PILOTS]]
             width = max(min(pilots), _CELLS_PER_WIDTH / _LARGEST_GRID)

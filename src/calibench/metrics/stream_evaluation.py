@@ -21,6 +21,7 @@ from calibench.metrics.measurement import (
     Measurement,
     TemperatureDiagnosis,
 )
+from calibench.metrics.redraw import Drawing
 from calibench.metrics.redraw_smooth import redrawn_smooth
 from calibench.metrics.smooth_interval import of_smoothed_gaps
 from calibench.metrics.stream import MetricState
@@ -190,7 +191,8 @@ def _of_kernel(
         value,
         level,
     )
-    redrawn = redrawn_smooth(cells.mean_confidence, *drawing, cells.count)
+    drawn = Drawing(cells.mean_confidence, *drawing, cells.count)
+    redrawn = redrawn_smooth(drawn)
     return interval, floor_of(redrawn, value, tie=SMOOTH_TIE * value)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from calibench.metrics.calibration_error import Error, top_label_ece
-from calibench.metrics.redraw import redrawn_right
+from calibench.metrics.redraw import Drawing
 from calibench.predictions import Counts, Predictions
 from calibench.signatures import of_predictions
 
@@ -151,18 +151,11 @@ def largest_ascending(
     return found
 
 
-def redrawn_sweep(
-    confidence: Float64[np.ndarray, " examples"],
-    replicates: int,
-    seed: int,
-    counts: Counts | None = None,
-) -> Error:
+def redrawn_sweep(drawing: Drawing) -> Error:
     """`ece_sweep` of replicates of redrawn correctness, each with its own bins."""
-    groups, order, starts = Groups.of(confidence, counts)
-    many = None if counts is None else counts[order]
-    blocks = redrawn_right(confidence[order], replicates, seed, many)
+    groups, _, starts = Groups.of(drawing.confidence, drawing.counts)
     scores = []
-    for each in blocks:
+    for each in drawing.right():
         if len(starts) == each.shape[1]:
             right = each.astype(np.int64)
         else:
