@@ -162,9 +162,13 @@ def test_a_drawing_is_the_same_kept_or_not_and_for_bins_that_do_not_rise(monkeyp
 
 def test_blocks_do_not_change_the_draws(monkeypatch):
     some = binary([0.6, 0.7, 0.8], [True, True, False])
-    whole = metrics.noise_floor(some, replicates=50)
+    floor = metrics.noise_floor(some, replicates=50)
+    (whole,) = redrawn_correct(some.confidence, 50, 0)
     monkeypatch.setattr("calibench.metrics.redraw._BLOCK", 7)
-    assert metrics.noise_floor(some, replicates=50) == whole
+    parts = list(redrawn_correct(some.confidence, 50, 0))
+    assert {len(part) for part in parts} == {2}
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert metrics.noise_floor(some, replicates=50) == floor
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 4, 7])
