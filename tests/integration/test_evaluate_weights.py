@@ -66,7 +66,7 @@ def few_replicates(monkeypatch):
 def streamed(monkeypatch):
     monkeypatch.setattr(evaluation, "_MOST_ROWS", 10)
     # Parts of ten rows.
-    monkeypatch.setattr(prediction_layout, "CHUNK", 30)
+    monkeypatch.setattr(prediction_layout, "_CHUNK", 30)
 
 
 def without_size(found):
@@ -143,7 +143,7 @@ def test_fractions_have_values_in_memory_and_are_refused_in_a_pass(
 @pytest.mark.parametrize("most", [10, 100_000])
 def test_what_is_refused_names_file_and_row(tmp_path, monkeypatch, most):
     monkeypatch.setattr(evaluation, "_MOST_ROWS", most)
-    monkeypatch.setattr(prediction_layout, "CHUNK", 30)
+    monkeypatch.setattr(prediction_layout, "_CHUNK", 30)
     wrong = COUNT.astype(float)
     wrong[47] = -1
     path = write(tmp_path / "wrong.npz", count=wrong, nothing=np.zeros(60))

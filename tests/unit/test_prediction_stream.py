@@ -29,8 +29,7 @@ WHOLE = Predictions.from_logits(LOGITS, LABELS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Seven rows at a time, so that parts end everywhere."""
-    for name in ("prediction_layout", "prediction_csv", "prediction_parquet"):
-        monkeypatch.setattr(f"calibench.lab.data.{name}.CHUNK", 21)
+    monkeypatch.setattr("calibench.lab.data.prediction_layout._CHUNK", 21)
 
 
 def write_npz(path, logits=LOGITS, labels=LABELS):

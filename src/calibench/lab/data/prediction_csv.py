@@ -13,12 +13,12 @@ import numpy as np
 
 from calibench.errors import DataError
 from calibench.lab.data.prediction_layout import (
-    CHUNK,
     Layout,
     RawChunk,
     Span,
     Wanted,
     choose_columns,
+    rows_at_a_time,
 )
 from calibench.lab.data.prediction_source import StoredFile
 
@@ -47,7 +47,7 @@ def csv_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
         places = {name: c for c, name in enumerate(header)}
         label_column, columns = places[label], [places[name] for name in names]
         rows = whole_rows(lines, len(header))
-        at_a_time = max(1, CHUNK // len(columns))
+        at_a_time = rows_at_a_time(len(columns))
         while True:
             values, labels = array("d"), array("q")
             groups, weights = [], array("d")

@@ -11,7 +11,7 @@ from calibench.validation import member
 
 KINDS = ("logits", "probs")
 # Numbers read at a time: many beside the cells of a state, few beside the memory.
-CHUNK = 2**20
+_CHUNK = 2**20
 _COLUMN_PREFIX = {"logits": "logit_", "probs": "prob_"}
 _HOW_TO_NAME = (
     "Name the predictions logits or probs (one column per class: logit_0, logit_1, "
@@ -201,8 +201,13 @@ def listed(names: list[str]) -> str:
     return (", ".join(names[:most]) or "nothing") + more
 
 
+def rows_at_a_time(width: int) -> int:
+    """How many rows of that many numbers are read together."""
+    return max(1, _CHUNK // max(width, 1))
+
+
 def blocks_of(rows: range, width: int) -> Iterator[slice]:
-    """Slices of so many rows that a slice has about `CHUNK` numbers."""
-    step = max(1, CHUNK // max(width, 1))
+    """Slices of `rows_at_a_time`."""
+    step = rows_at_a_time(width)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))

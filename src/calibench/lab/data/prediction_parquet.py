@@ -14,7 +14,13 @@ from calibench.lab.data.prediction_arrow import (
     one_split,
     width_of_first,
 )
-from calibench.lab.data.prediction_layout import CHUNK, Layout, RawChunk, Span, Wanted
+from calibench.lab.data.prediction_layout import (
+    Layout,
+    RawChunk,
+    Span,
+    Wanted,
+    rows_at_a_time,
+)
 from calibench.lab.data.prediction_source import StoredFile, arrow_module
 
 # A row of many lists, or one long list, is decoded whole; numbers compress a little, so
@@ -72,7 +78,7 @@ def parquet_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[Raw
         columns = Columns.among(table.schema_arrow, wanted)
         units = span.units or range(table.metadata.num_row_groups)
         batches = table.iter_batches(
-            batch_size=max(1, CHUNK // span.width),
+            batch_size=rows_at_a_time(span.width),
             row_groups=list(units),
             columns=columns.names,
             use_threads=False,
