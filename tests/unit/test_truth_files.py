@@ -1,9 +1,11 @@
 """Files of a posterior or of counts: what they hold is declared, never guessed."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
-from calibench.errors import DataError, ParameterError
+from calibench.errors import DataError, ParameterError, ResourceError
 from calibench.lab.data import truth_files
 from calibench.lab.data.truth_files import read_truth
 
@@ -93,6 +95,17 @@ def test_what_is_no_truth(tmp_path, name, content, message):
         read_truth(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert not str(caught.value).startswith(f"{path}: {path}")
+
+
+def test_an_archive_whose_end_cannot_be_read(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    np.savez(tmp_path / "a.npz", counts=COUNTS)
+    # zipfile takes what it raises for "File is not a zip file".
+    monkeypatch.setattr(zipfile, "_EndRecData", fail)
+    with pytest.raises(ResourceError, match=r"a\.npz: .*Input/output error"):
+        read_truth(tmp_path / "a.npz")
 
 
 def test_others_that_are_none(tmp_path, monkeypatch):

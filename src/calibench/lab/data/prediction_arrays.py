@@ -207,17 +207,28 @@ def npy_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
 
 @contextmanager
 def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
+    with archive_damage(), ExitStack() as opened:
+        chosen = _choose_array(_archive(file, opened).namelist(), wanted)
+        arrays = []
+        for name in [chosen, "labels", *wanted.vectors()]:
+            # A stream for each: two members of one would fetch each other's blocks.
+            archive = _archive(file, opened)
+            info = archive.getinfo(f"{name}.npy")
+            member = cast("Stream", opened.enter_context(archive.open(info)))
+            arrays.append(stored_array(member, name, info.file_size))
+        yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
+
+
+@contextmanager
+def archive_damage() -> Iterator[None]:
+    """Say that an archive is damaged, unless the system refuses to read it.
+
+    Raises:
+        DataError: It is damaged.
+        OSError: It may not be read.
+    """
     try:
-        with ExitStack() as opened:
-            chosen = _choose_array(_archive(file, opened).namelist(), wanted)
-            arrays = []
-            for name in [chosen, "labels", *wanted.vectors()]:
-                # A stream for each: two members of one would fetch each other's blocks.
-                archive = _archive(file, opened)
-                info = archive.getinfo(f"{name}.npy")
-                member = cast("Stream", opened.enter_context(archive.open(info)))
-                arrays.append(stored_array(member, name, info.file_size))
-            yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
+        yield
     except DataError:
         raise
     except (*DAMAGE, OSError) as error:

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Callable, Sequence
-from errno import EINVAL
 from math import prod
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -11,7 +10,12 @@ from zipfile import ZipFile
 import numpy as np
 
 from calibench.errors import DataError
-from calibench.lab.data.prediction_arrays import DAMAGE, Stream, stored_array
+from calibench.lab.data.prediction_arrays import (
+    DAMAGE,
+    Stream,
+    archive_damage,
+    stored_array,
+)
 from calibench.lab.data.prediction_arrow import damage
 from calibench.lab.data.prediction_csv import number_in, opened_csv, whole_rows
 from calibench.lab.data.prediction_fragments import named
@@ -75,21 +79,12 @@ def _choose(kind: str | None, present: Sequence[str], found: Sequence[str]) -> s
 
 
 def _of_npz(file: StoredFile, kind: str | None) -> Read:
-    try:
-        with file.open() as stream, ZipFile(stream) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            chosen = _choose(kind, [k for k in _PREFIX if k in names], names)
-            info = archive.getinfo(f"{chosen}.npy")
-            with archive.open(info) as inside:
-                return chosen, _array(chosen, cast("Stream", inside), info.file_size)
-    except DataError:
-        raise
-    except (*DAMAGE, OSError) as error:
-        # A damaged directory of the archive sends the reader to impossible places.
-        if isinstance(error, OSError) and error.errno != EINVAL:
-            raise
-        msg = f"not a readable .npz archive ({error}). Write it again with numpy.savez."
-        raise DataError(msg) from error
+    with archive_damage(), file.open() as stream, ZipFile(stream) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        chosen = _choose(kind, [k for k in _PREFIX if k in names], names)
+        info = archive.getinfo(f"{chosen}.npy")
+        with archive.open(info) as inside:
+            return chosen, _array(chosen, cast("Stream", inside), info.file_size)
 
 
 def _of_npy(file: StoredFile, kind: str | None) -> Read:
