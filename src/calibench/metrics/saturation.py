@@ -168,11 +168,15 @@ def _root(holds_below: Callable[[float], bool]) -> float:
 
 def _at_most(count: int, total: int, p: float) -> float:
     """The chance of so few among so many."""
-    steps = np.arange(1, count + 1)
+    return math.fsum(_binomial(count, total, p).tolist())
+
+
+def _binomial(most: int, total: int, p: float) -> Float64[np.ndarray, " counts"]:
+    """The chances of 0, 1, ... and `most` among so many."""
+    steps = np.arange(1, most + 1)
     odds = math.log(p) - math.log1p(-p)
     log_mass = np.cumsum(np.log((total + 1 - steps) / steps) + odds)
-    mass = np.exp(np.append(0.0, log_mass) + total * math.log1p(-p))
-    return math.fsum(mass.tolist())
+    return np.exp(np.append(0.0, log_mass) + total * math.log1p(-p))
 
 
 def _ranked(values: Values, count: Counts, rank: int) -> float:
@@ -185,8 +189,5 @@ def _lower_rank(total: int, share: float, level: float) -> int:
     if total > _MOST_EXACT:
         spread = math.sqrt(total * share * (1 - share))
         return math.floor(total * share - quantile(level) * spread)
-    steps = np.arange(1, total + 1)
-    odds = math.log(share / (1 - share))
-    log_mass = np.cumsum(np.log((total + 1 - steps) / steps) + odds)
-    mass = np.exp(np.append(0.0, log_mass) + total * math.log1p(-share))
-    return int((np.cumsum(mass) <= (1 - level) / 2).sum())
+    upto = np.cumsum(_binomial(total, total, share))
+    return int((upto <= (1 - level) / 2).sum())
