@@ -25,13 +25,16 @@ def calibrate_fit(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting, as NAME=VALUE.")
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Column that says how often each row is there.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Fit a calibrator on held-out predictions and keep it."""
     from calibench.lab.calibration import fit_file
 
-    fitted = fit_file(file, out, method, settings or [], kind=kind)
+    fitted = fit_file(file, out, method, settings or [], kind=kind, weights=weights)
     _print(fitted, out, as_json=as_json)
 
 

@@ -61,6 +61,50 @@ def test_fit_then_apply(files):
     }
 
 
+@pytest.mark.parametrize("suffix", ["npz", "csv"])
+@pytest.mark.parametrize("method", ["temperature", "matrix_scaling", "isotonic"])
+def test_a_weight_repeats_a_row(method, suffix, files):
+    some = read_predictions(files / "held_out.npz")
+    count = np.random.default_rng(1).integers(0, 4, size=200)
+    path = files / f"counted.{suffix}"
+    if suffix == "npz":
+        np.savez(path, logits=some.values, labels=some.labels, count=count)
+    else:
+        columns = np.column_stack([some.labels, count, some.values])
+        header = "label,count,logit_0,logit_1,logit_2"
+        np.savetxt(path, columns, "%.17g", ",", header=header, comments="")
+    write_predictions(some.rows(np.repeat(np.arange(200), count)), files / "rows.npz")
+    words = ["--method", method, "--json", "--out"]
+    once = run("fit", path, *words, files / "one.json", "--weights", "count")
+    assert once.exit_code == 0, once.output
+    again = run("fit", files / "rows.npz", *words, files / "two.json")
+    one, two = json.loads(once.stdout), json.loads(again.stdout)
+    assert one.pop("total_weight") == two["n"] == count.sum()
+    assert (one["n"], one["method"]) == (200, method)
+    for name in ("nll_before", "nll_after"):
+        assert one[name] == pytest.approx(two[name], rel=1e-9)
+    apply = ["apply", files / "one.json", files / "test.npz", "--out"]
+    assert run(*apply, files / "a.npz").exit_code == 0
+    apply[1] = files / "two.json"
+    assert run(*apply, files / "b.npz").exit_code == 0
+    after = [read_predictions(files / f"{name}.npz").values for name in "ab"]
+    assert after[0] == pytest.approx(after[1], abs=1e-6)
+
+
+def test_weights_that_are_refused(files, capsys):
+    some = read_predictions(files / "held_out.npz")
+    path = files / "counted.npz"
+    np.savez(path, logits=some.values, labels=some.labels, count=np.zeros(200))
+    words = ["fit", path, "--method", "temperature", "--out", files / "cal.json"]
+    code, said = failing(capsys, *words, "--weights", "count")
+    assert code == 3
+    assert "counted.npz: weights are all 0" in said
+    code, said = failing(capsys, *words, "--weights", "often")
+    assert code == 3
+    assert "often" in said
+    assert not (files / "cal.json").exists()
+
+
 @pytest.mark.parametrize("method", CALIBRATORS)
 def test_every_method_from_csv_to_csv(method, files):
     held_out = files / "held_out.csv"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -22,7 +23,7 @@ def noisy(num_examples=150):
 
 # Why a check of scikit-learn's cannot pass: what it fits on has no optimum.
 APART = "its clusters are told apart without error, so the NLL falls for ever"
-FEW = "its ten examples are told apart without error in some class"
+FEW = "its ten or fifteen examples are told apart without error in some class"
 RANDOM = "its labels are drawn at random: the held-out logits rank them no better"
 
 BLOBS = dict.fromkeys(
@@ -30,6 +31,8 @@ BLOBS = dict.fromkeys(
         "check_pipeline_consistency",
         "check_estimators_pickle",
         "check_classifiers_classes",
+        "check_sample_weights_shape",
+        "check_sample_weights_not_overwritten",
     ],
     APART,
 )
@@ -42,6 +45,9 @@ SCALES = BLOBS | dict.fromkeys(
     ],
     RANDOM,
 )
+OF_MATRICES = dict.fromkeys(
+    ["check_fit2d_1feature", "check_sample_weight_equivalence_on_dense_data"], FEW
+)
 CANNOT_APPLY = {
     "temperature": SCALES,
     "focal_link": SCALES,
@@ -51,11 +57,12 @@ CANNOT_APPLY = {
             "check_positive_only_tag_during_fit",
             "check_estimators_nan_inf",
             "check_fit2d_1feature",
+            "check_sample_weight_equivalence_on_dense_data",
         ],
         FEW,
     ),
-    "matrix_scaling": BLOBS | {"check_fit2d_1feature": FEW},
-    "dirichlet": BLOBS | {"check_fit2d_1feature": FEW},
+    "matrix_scaling": BLOBS | OF_MATRICES,
+    "dirichlet": BLOBS | OF_MATRICES,
     "histogram_binning": {},
     "isotonic": {},
     "order_preserving_isotonic": {},
@@ -119,6 +126,51 @@ def test_any_classifier_and_settings():
     ).fit(x, y)
     assert model.calibrator_.frequencies.shape == (2, 3)
     assert 0.5 < model.score(x, y) < 1
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector_scaling", "isotonic"])
+def test_a_weight_repeats_a_row_of_a_fold(method):
+    x, y = noisy()
+    counts = np.random.default_rng(1).integers(0, 4, size=len(x))
+    fold = np.arange(len(x)) % 3
+    rows = np.repeat(np.arange(len(x)), counts)
+
+    def splits(fold):
+        return [
+            (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in (0, 1, 2)
+        ]
+
+    base = LogisticRegression(tol=1e-10)
+    weighted = CalibratedClassifier(base, method=method, cv=splits(fold))
+    weighted.fit(x, y, sample_weight=counts)
+    repeated = CalibratedClassifier(base, method=method, cv=splits(fold[rows]))
+    repeated.fit(x[rows], y[rows])
+    assert weighted.predict_proba(x) == pytest.approx(
+        repeated.predict_proba(x), abs=1e-6
+    )
+    unweighted = CalibratedClassifier(base, method=method, cv=splits(fold)).fit(x, y)
+    apart = unweighted.predict_proba(x) - weighted.predict_proba(x)
+    assert np.abs(apart).max() > 0.01
+
+
+def test_rows_of_weight_0_are_not_there():
+    x, y = noisy()
+    there = np.arange(len(x)) % 4 > 0
+    model = CalibratedClassifier().fit(x, y, sample_weight=2.0 * there)
+    alone = CalibratedClassifier().fit(
+        x[there], y[there], sample_weight=[2] * int(there.sum())
+    )
+    assert model.calibrator_.value == alone.calibrator_.value
+    assert model.predict_proba(x).tolist() == alone.predict_proba(x).tolist()
+
+
+def test_weights_that_are_refused():
+    x, y = noisy(20)
+    for wrong in (np.zeros(20), [1] * 19, [-1] + [1] * 19, [np.nan] + [1] * 19):
+        with pytest.raises(DataError, match="weight"):
+            CalibratedClassifier().fit(x, y, sample_weight=wrong)
+    with pytest.raises(ParameterError, match="KNeighborsClassifier takes no sample_we"):
+        CalibratedClassifier(KNeighborsClassifier()).fit(x, y, sample_weight=[1] * 20)
 
 
 def test_what_is_refused():

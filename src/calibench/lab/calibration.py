@@ -19,6 +19,7 @@ def fit_file(
     settings: Sequence[str],
     *,
     kind: str | None = None,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """Fit a calibrator on the predictions in a file and write it as JSON.
 
@@ -28,12 +29,13 @@ def fit_file(
         method: Its name.
         settings: Of the method, each as "NAME=VALUE".
         kind: "logits" or "probs", where the file holds both.
+        weights: A column that says how often each example is there.
 
     Raises:
         CalibenchError: As `read_predictions` and `posthoc.fit` say.
     """
     given = dict(_setting(each) for each in settings)
-    some = read_predictions(file, kind=kind)
+    some = read_predictions(file, kind=kind, weights=weights)
     fitted = posthoc.fit(some, method, given)
     facts = _facts(method, some, fitted.apply(some, in_sample=True))
     posthoc.save(fitted, out)
@@ -64,9 +66,11 @@ def apply_file(
 
 
 def _facts(method: str, before: Predictions, after: Predictions) -> dict[str, Any]:
+    weight = {} if before.weights is None else {"total_weight": before.total_weight}
     return {
         "method": method,
         "n": before.num_examples,
+        **weight,
         "num_classes": before.num_classes,
         "nll_before": metrics.nll(before),
         "nll_after": metrics.nll(after),

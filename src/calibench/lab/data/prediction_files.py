@@ -1,5 +1,6 @@
 """Read predictions from a file: strict, bounded by declared sizes, never unpickling."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from calibench.lab.data.prediction_listing import files_among, local_file
 from calibench.lab.data.prediction_source import is_url
 from calibench.lab.data.prediction_stream import checked
 from calibench.predictions import Predictions
+from calibench.weights import weight_vector
 
 # Numbers compress a little; a file that claims to unfold a hundredfold, and to more
 # than this, is built to exhaust memory.
@@ -23,7 +25,9 @@ _LARGEST_EXPANSION = 100
 _UNSUSPICIOUS_BYTES = 2**28
 
 
-def read_predictions(path: Path | str, *, kind: str | None = None) -> Predictions:
+def read_predictions(
+    path: Path | str, *, kind: str | None = None, weights: str | None = None
+) -> Predictions:
     """Read predictions and labels from a file, whole.
 
     `.npz`: an array `logits` or `probs`, one row per example, and an array `labels`;
@@ -36,6 +40,7 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         path: The file, or its URL.
         kind: "logits" or "probs". Needed only where a file holds both: which of the
             two the numbers are is told by names, never guessed from values.
+        weights: A column, or an array, that says how often each example is there.
 
     Raises:
         DataError: The file is missing, damaged or cut, or its contents are no
@@ -43,7 +48,7 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         ParameterError: There is no such kind.
         ResourceError: The file may not be read.
     """
-    wanted = Wanted(kind)
+    wanted = Wanted(kind, weights=weights)
     # A folder or a glob is no file, and a name that looks like a glob is one.
     files = files_among([path]) if is_url(path) else [local_file(Path(path))]
     if len(files) > 1:
@@ -54,7 +59,9 @@ def read_predictions(path: Path | str, *, kind: str | None = None) -> Prediction
         _refuse_unfolding(fragments)
     chunks = [chunk for fragment in fragments for chunk in chunks_of(fragment)]
     with named(fragments[0].file):
-        return checked(_whole(chunks))
+        some = checked(_whole(chunks))
+        # Some rows may all weigh 0, but not the whole file.
+        return replace(some, weights=weight_vector(some.weights, some.num_examples))
 
 
 def _refuse_unfolding(fragments: list[Fragment]) -> None:
@@ -73,4 +80,10 @@ def _whole(chunks: list[RawChunk]) -> RawChunk:
         chunks[0].kind,
         np.concatenate([chunk.values for chunk in chunks]),
         np.concatenate([chunk.labels for chunk in chunks]),
+        weights=_joined([chunk.weights for chunk in chunks]),
     )
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    given = [part for part in parts if part is not None]
+    return np.concatenate(given) if given else None
