@@ -7,15 +7,18 @@ import typer
 
 from calibench.printing import AsJson, print_content
 
+Files = Annotated[
+    list[str], typer.Argument(help="Files, folders and globs of predictions.")
+]
+Kind = Annotated[
+    str | None, typer.Option(help="logits or probs, where a file does not say.")
+]
+
 
 def evaluate(
-    files: Annotated[
-        list[str], typer.Argument(help="Files, folders and globs of predictions.")
-    ],
+    files: Files,
     *,
-    kind: Annotated[
-        str | None, typer.Option(help="logits or probs, where a file does not say.")
-    ] = None,
+    kind: Kind = None,
     bins: Annotated[int, typer.Option(help="Bins of the binned metrics.")] = 15,
     by: Annotated[str | None, typer.Option(help="Column that names groups.")] = None,
     weights: Annotated[
@@ -64,12 +67,8 @@ def evaluate(
 
 
 def definitions(
-    files: Annotated[
-        list[str], typer.Argument(help="Files, folders and globs of predictions.")
-    ],
-    kind: Annotated[
-        str | None, typer.Option(help="logits or probs, where a file does not say.")
-    ] = None,
+    files: Files,
+    kind: Kind = None,
     bins: Annotated[int, typer.Option(help="Bins to ask each library for.")] = 15,
     *,
     as_json: AsJson = False,
