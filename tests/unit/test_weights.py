@@ -148,12 +148,11 @@ def test_what_takes_no_weights_says_so():
         with pytest.raises(DataError, match="takes no weights"):
             preset(weighted)
     for name, ours in OURS.items():
-        try:
-            found = ours(weighted, 15)
-        except DataError as error:
-            assert "takes no weights" in str(error)  # noqa: PT017
+        if name.startswith("class_1_") or name == "classwise_debiased_rms_equal_mass":
+            with pytest.raises(DataError, match="takes no weights"):
+                ours(weighted, 15)
         else:
-            assert found == ours(some(None).rows([0, 0, 1, 2]), 15), name
+            assert ours(weighted, 15) == ours(some(None).rows([0, 0, 1, 2]), 15), name
 
 
 def test_compared_sets_need_the_same_weights():
