@@ -26,6 +26,10 @@ app.add_typer(calibrate_app, name="calibrate", help="Fit and apply calibrators."
 StudyFile = Annotated[Path, typer.Argument(help="Study to read, in TOML.")]
 StoreDir = Annotated[Path, typer.Argument(help="Store that a study was run in.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option(help="Import the losses, models and data named by module:name."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Runs at a time (default: one per core; 1 on a GPU)."),
@@ -76,12 +80,18 @@ def demo(
 
 
 @app.command()
-def plan(study: StudyFile, data: DataDir = None, *, as_json: AsJson = False) -> None:
+def plan(
+    study: StudyFile,
+    data: DataDir = None,
+    *,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
     """List the runs of a study and what they cost; start nothing."""
     from calibench.lab.study.load import load_study
     from calibench.lab.study.plan import planned
 
-    spec = load_study(study)
+    spec = load_study(study, allow_code=allow_code)
     plan = planned(spec, spec.dataset.shape(data_dir(data)))
     print_content(plan.to_dict() if as_json else plan.table(), as_json=as_json)
 
@@ -96,6 +106,8 @@ def run(
     allow_drift: Annotated[
         bool, typer.Option(help="Resume under other software, hardware or data.")
     ] = False,
+    *,
+    allow_code: AllowCode = False,
 ) -> None:
     """Carry out a study. Stopped anywhere, the same command goes on from there."""
     raise typer.Exit(
@@ -106,6 +118,7 @@ def run(
             device=device,
             data=data,
             allow_drift=allow_drift,
+            allow_code=allow_code,
         )
     )
 
@@ -152,6 +165,7 @@ def verify(
     device: Device = "auto",
     data: DataDir = None,
     *,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Check every hash; train random epochs again and compare bits."""
@@ -159,7 +173,7 @@ def verify(
     from calibench.lab.study.prepared_run import Conditions
     from calibench.lab.study.verify import verify as checks
 
-    conditions = Conditions(data=data_dir(data), device=device)
+    conditions = Conditions(data=data_dir(data), device=device, allow_code=allow_code)
     done = []
     for check in checks(
         Store.existing(store), conditions, num_replays=replay, seed=seed
@@ -198,6 +212,7 @@ def _run(
     device: str = "auto",
     data: Path | None = None,
     allow_drift: bool = False,
+    allow_code: bool = False,
 ) -> int:
     from calibench.lab.study.stop_request import StopRequest
 
@@ -208,7 +223,10 @@ def _run(
         from calibench.lab.study.run import run_study
 
         conditions = Conditions(
-            data=data_dir(data), device=device, allow_drift=allow_drift
+            data=data_dir(data),
+            device=device,
+            allow_drift=allow_drift,
+            allow_code=allow_code,
         )
         return run_study(
             study, store, conditions, workers=workers, is_stopping=stop, talk=_talk

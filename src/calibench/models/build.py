@@ -1,6 +1,6 @@
 """The menu of models, and models whose initial weights depend on a seed alone."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from calibench.models.vgg import vgg16
 from calibench.validation import member
 
 
+@runtime_checkable
 class ModelFactory(Protocol):
     """Builds a classifier of images; its weights come from torch's global generator."""
 
@@ -28,12 +29,24 @@ MODELS: dict[str, ModelFactory] = {
 
 
 def build_model(
-    name: str, num_classes: int, *, width: int = 64, in_channels: int = 3, seed: int
+    model: str | ModelFactory,
+    num_classes: int,
+    *,
+    width: int = 64,
+    in_channels: int = 3,
+    seed: int,
 ) -> nn.Module:
-    """Return the named model on the CPU, its initial weights drawn from the seed alone.
+    """Return a model on the CPU, its initial weights drawn from the seed alone.
 
     torch's global generators are left as they were. The draws are made on the CPU,
     whatever the default device, so that every device starts from the same bits.
+
+    Args:
+        model: A name in `MODELS`, or a factory.
+        num_classes: K.
+        width: Channels of the first stage.
+        in_channels: Channels of an image.
+        seed: Of the initial weights.
 
     Raises:
         ParameterError: The name is not in `MODELS`, or a size is not valid.
@@ -42,8 +55,9 @@ def build_model(
     >>> sum(parameter.numel() for parameter in model.head.parameters())  # 32 * 10 + 10
     330
     """
-    build = MODELS[member(name, tuple(MODELS), "model")]
+    if isinstance(model, str):
+        model = MODELS[member(model, tuple(MODELS), "model")]
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would reseed the accelerators as well.
         torch.default_generator.manual_seed(seed)
-        return build(num_classes, width=width, in_channels=in_channels)
+        return model(num_classes, width=width, in_channels=in_channels)

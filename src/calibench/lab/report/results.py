@@ -231,6 +231,6 @@ def _loss_entry(entry: Mapping[str, Any], runs: tuple[RunResult, ...]) -> LossEn
     return LossEntry(
         name=entry["name"],
         kind=entry["kind"],
-        parameters={k: v for k, v in entry.items() if k not in {"kind", "name"}},
+        parameters={k: v for k, v in entry.items() if k not in {"kind", "name", "source"}},
         target_confidence=next(targets, None),
     )

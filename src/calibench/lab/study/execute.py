@@ -15,10 +15,13 @@ from calibench.lab.training.fingerprint import differences
 from calibench.lab.training.loop import Epoch
 
 
-def stored_study(store: Store) -> StudySpec:
+def stored_study(store: Store, conditions: Conditions) -> StudySpec:
     """Return the study that a store was made for."""
-    source = str(store.path / "study.json")
-    return study_from_table(store.study()["spec"], source=source)
+    return study_from_table(
+        store.study()["spec"],
+        source=str(store.path / "study.json"),
+        allow_code=conditions.allow_code,
+    )
 
 
 def execute(
@@ -39,7 +42,7 @@ def execute(
     with folder.owned():
         if folder.history().is_over:
             return
-        study = stored_study(store)
+        study = stored_study(store, conditions)
         run = PreparedRun.of(study, study.run(run_id), conditions)
         _begin(folder, run, allow_drift=conditions.allow_drift)
         first = _restore(folder, run.state) + 1
@@ -64,7 +67,7 @@ def replay_epoch(
     Raises:
         FingerprintError: Under these conditions the bits would not agree anyway.
     """
-    study = stored_study(store)
+    study = stored_study(store, conditions)
     run = PreparedRun.of(study, study.run(folder.run_id), conditions)
     changes = differences(folder.fingerprint(epoch), run.fingerprint)
     if changes:

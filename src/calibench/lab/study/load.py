@@ -4,12 +4,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
 from calibench.errors import ParameterError
 from calibench.lab.data.sources import DATASETS
 from calibench.lab.data.splits import SplitSizes
+from calibench.lab.study.own_code import CodeReader, OwnCode, OwnDataset, is_own
 from calibench.lab.study.spec import NamedLoss, StudySpec
 from calibench.lab.study.table_reader import TableReader
 from calibench.lab.training.recipe import Recipe
@@ -39,6 +41,8 @@ _KEYS = {  # of the study file, with the form each must have
     "splits": dict[str, Any],
     "train": dict[str, Any],
     "loss": tuple[dict[str, Any], ...],
+    # Written by calibench: the hashes of models of the user's own.
+    "model_sources": dict[str, str],
 }
 
 
@@ -46,8 +50,12 @@ class StudyFileError(ParameterError):
     """A study file is not a valid study; the message lists every problem."""
 
 
-def load_study(path: Path) -> StudySpec:
+def load_study(path: Path, *, allow_code: bool = False) -> StudySpec:
     """Parse and check a study file.
+
+    Args:
+        path: Of the file.
+        allow_code: Import what it names by `module:name`.
 
     Raises:
         StudyFileError: It is missing, not TOML, or not a study; all problems at once.
@@ -60,17 +68,24 @@ def load_study(path: Path) -> StudySpec:
     except ValueError as error:
         msg = f"{path}: not a TOML file: {error}."
         raise StudyFileError(msg) from error
-    return study_from_table(table, source=str(path))
+    return study_from_table(table, source=str(path), allow_code=allow_code)
 
 
-def study_from_table(table: Mapping[str, Any], *, source: str) -> StudySpec:
+def study_from_table(
+    table: Mapping[str, Any], *, source: str, allow_code: bool = False
+) -> StudySpec:
     """Check the content of a study file.
+
+    Args:
+        table: The content.
+        source: What it is called in messages.
+        allow_code: Import what it names by `module:name`.
 
     Raises:
         StudyFileError: It is not a study; the message lists every problem.
     """
     reader = TableReader()
-    study = _study(reader, table)
+    study = _study(reader, CodeReader(reader, is_allowed=allow_code), table)
     if reader.problems or study is None:
         lines = "\n".join(f"  {problem}" for problem in reader.problems)
         msg = f"{source} is not a valid study:\n{lines}"
@@ -78,7 +93,9 @@ def study_from_table(table: Mapping[str, Any], *, source: str) -> StudySpec:
     return study
 
 
-def _study(reader: TableReader, table: Mapping[str, Any]) -> StudySpec | None:
+def _study(
+    reader: TableReader, code: CodeReader, table: Mapping[str, Any]
+) -> StudySpec | None:
     reader.known("study", table, _KEYS)
     if isinstance(table.get("loss"), dict):
         reader.add("[loss]", "write [[loss]], with two brackets, for each loss.")
@@ -98,13 +115,14 @@ def _study(reader: TableReader, table: Mapping[str, Any]) -> StudySpec | None:
         if key in parts
     }
     if parts.get("dataset") is not None:
-        content["dataset"] = _dataset(reader, parts["dataset"])
+        content["dataset"] = _dataset(reader, code, parts["dataset"])
     if parts.get("train") is not None:
         content["train"] = _recipe(reader, parts["train"])
     if parts.get("splits") is not None:
         content["splits"] = reader.built("[splits]", SplitSizes, parts["splits"])
     if parts.get("loss") is not None:
-        content["losses"] = _losses(reader, parts["loss"])
+        content["losses"] = _losses(reader, code, parts["loss"])
+    content["own_models"] = _own_models(code, parts)
     return None if reader.problems else StudySpec(**content)
 
 
@@ -116,7 +134,7 @@ def _check_values(reader: TableReader, parts: Mapping[str, Any]) -> None:
         reader.add("keep", f'{keep!r} is not "all", "last" or a number of epochs.')
     if width is not None and width < 1:
         reader.add("width", f"must be at least 1, got {width}.")
-    for model in parts.get("models") or ():
+    for model in filterfalse(is_own, parts.get("models") or ()):
         reader.chosen("models", "model", MODELS, model)
     for seed in parts.get("seeds") or ():
         if not 0 <= seed <= _LARGEST_SEED:
@@ -135,8 +153,21 @@ def _check_list(
         reader.add(key, f"{list(values)} names one twice.")
 
 
-def _dataset(reader: TableReader, value: str | dict[str, Any]) -> Any:  # noqa: ANN401 - a spec
+def _own_models(code: CodeReader, parts: Mapping[str, Any]) -> dict[str, OwnCode]:
+    sources = parts.get("model_sources") or {}
+    found = {
+        name: code.found("models", name, sources.get(name))
+        for name in parts.get("models") or ()
+        if is_own(name)
+    }
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _dataset(reader: TableReader, code: CodeReader, value: str | dict[str, Any]) -> Any:  # noqa: ANN401 - a spec
     table = {"kind": value} if isinstance(value, str) else value
+    if is_own(table.get("kind")):
+        own = code.built("[dataset]", table["kind"], table)
+        return None if own is None else OwnDataset(**vars(own))
     cls = reader.chosen("[dataset]", "data set", DATASETS, table.get("kind"))
     return reader.built("[dataset]", cls, table) if cls else None
 
@@ -156,27 +187,40 @@ def _recipe(reader: TableReader, table: dict[str, Any]) -> Recipe | None:
 
 
 def _losses(
-    reader: TableReader, entries: tuple[dict[str, Any], ...]
+    reader: TableReader, code: CodeReader, entries: tuple[dict[str, Any], ...]
 ) -> tuple[NamedLoss, ...]:
-    losses = []
+    losses: list[NamedLoss] = []
     for entry in entries:
-        parameters = dict(entry)
-        cls = reader.chosen(
-            "[[loss]]", "loss kind", LOSSES, parameters.pop("kind", None)
-        )
-        if cls is None:
-            continue
-        given_name = reader.checked("[[loss]] name", str, parameters.pop("name", ""))
-        where = f"[[loss]] {given_name or entry['kind']}"
-        if parameters.get("p") == "inf":  # as plain() writes it
-            parameters["p"] = float("inf")
-        loss = reader.built(where, cls, parameters)
-        if loss is not None:
-            losses.append(
-                NamedLoss(name=given_name or _name(entry["kind"], loss), loss=loss)
-            )
+        named = _named_loss(reader, code, entry)
+        if named is not None:
+            losses.append(named)
             _check_loss_name(reader, losses)
     return tuple(losses)
+
+
+def _named_loss(
+    reader: TableReader, code: CodeReader, entry: dict[str, Any]
+) -> NamedLoss | None:
+    parameters = dict(entry)
+    kind = parameters.pop("kind", None)
+    name = reader.checked("[[loss]] name", str, parameters.pop("name", ""))
+    where = f"[[loss]] {name or kind}"
+    if is_own(kind):
+        own = code.built(where, kind, parameters)
+        if own is None:
+            return None
+        given = [f"{key}{_short(value)}" for key, value in own.parameters.items()]
+        name = name or "-".join([kind.replace(":", "."), *given])
+        return NamedLoss(name=name, loss=own.made, own=own)
+    cls = reader.chosen("[[loss]]", "loss kind", LOSSES, kind)
+    if cls is None:
+        return None
+    if parameters.get("p") == "inf":  # as plain() writes it
+        parameters["p"] = float("inf")
+    loss = reader.built(where, cls, parameters)
+    if loss is None:
+        return None
+    return NamedLoss(name=name or _name(kind, loss), loss=loss)
 
 
 def _name(kind: str, loss: Any) -> str:  # noqa: ANN401 - a dataclass

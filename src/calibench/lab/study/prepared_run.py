@@ -29,6 +29,7 @@ from calibench.lab.training.devices import (
 )
 from calibench.lab.training.fingerprint import fingerprint
 from calibench.lab.training.loop import Epoch, infer, sgd, train
+from calibench.losses import Loss
 from calibench.models import build_model
 from calibench.predictions import Predictions
 
@@ -41,11 +42,13 @@ class Conditions:
         data: Where data sets lie.
         device: "auto", "cpu" or "cuda".
         allow_drift: Resume under another fingerprint, and mark the run.
+        allow_code: Import what the study names by `module:name`.
     """
 
     data: Path
     device: str = "auto"
     allow_drift: bool = False
+    allow_code: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,7 +78,7 @@ class PreparedRun:
         dataset = study.dataset.load(conditions.data)
         splits = split_examples(dataset, spec.splits, spec.seed)
         model = build_model(
-            spec.model,
+            spec.model_source,
             dataset.num_classes,
             width=spec.width,
             in_channels=dataset.train.images.shape[1],
@@ -152,9 +155,7 @@ class PreparedRun:
                 "class_names": list(self.dataset.class_names),
                 "facts": dict(self.dataset.facts),
             },
-            "target_confidence": self.spec.named_loss.loss.target_confidence(
-                num_classes
-            ),
+            "target_confidence": _target(self.spec.named_loss.loss, num_classes),
             "num_parameters": sum(p.numel() for p in self.state.model.parameters()),
         }
 
@@ -180,6 +181,13 @@ class PreparedRun:
             for name in MEASURED_SPLITS
         }
         return {name: p for name, p in posteriors.items() if p is not None}
+
+
+def _target(loss: Loss, num_classes: int) -> float | None:
+    """Return a loss's target confidence; None where it does not say."""
+    if not hasattr(loss, "target_confidence"):
+        return None
+    return float(loss.target_confidence(num_classes))
 
 
 def _labels(splits: Splits) -> Columns:

@@ -33,7 +33,7 @@ def run_study(
     Raises:
         ParameterError: The study is not valid, or the store is another study's.
     """
-    study = load_study(study_file)
+    study = load_study(study_file, allow_code=conditions.allow_code)
     device = chosen_device(conditions.device)
     check_precision(study.train.precision, device)
     # Loaded here once, so that a missing archive is said once, and at once.
