@@ -11,6 +11,9 @@ from calibench.lab.store import RunFolder, Store
 
 Row = dict[str, Any]
 
+# Keys of a loss that are none of its parameters.
+_ABOUT = {"kind", "name", "source"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
@@ -231,6 +234,6 @@ def _loss_entry(entry: Mapping[str, Any], runs: tuple[RunResult, ...]) -> LossEn
     return LossEntry(
         name=entry["name"],
         kind=entry["kind"],
-        parameters={k: v for k, v in entry.items() if k not in {"kind", "name", "source"}},
+        parameters={k: v for k, v in entry.items() if k not in _ABOUT},
         target_confidence=next(targets, None),
     )
