@@ -34,6 +34,9 @@ def evaluate(
     canonical: Annotated[
         bool, typer.Option("--canonical", help="Add kernel estimates for all classes.")
     ] = False,
+    one_pass: Annotated[
+        bool, typer.Option("--one-pass", help="Read large files once: no temperature.")
+    ] = False,
     on: Annotated[str, typer.Option(help="Where to run: local or ray.")] = "local",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; with --on ray, cores.")
@@ -60,6 +63,7 @@ def evaluate(
         truth=truth,
         truth_kind=truth_kind,
         canonical=canonical,
+        one_pass=one_pass,
     )
     with show_pass() as watch:
         found = evaluate_as_asked(files, request, Pass(engine, watch))

@@ -159,12 +159,17 @@ class Predictions:
             raise DataError(msg)
         return self.weights
 
-    @cached_property
+    @property
     def present(self) -> "Predictions":
         """The same without the examples of weight 0: what a metric looks at."""
-        if self.weights is None or self.weights.all():
-            return self
-        kept = self.rows(np.flatnonzero(self.weights))
+        # Kept as its own attribute it would hold on to its arrays until the garbage
+        # collector comes, which counts objects and not bytes.
+        is_whole = self.weights is None or bool(self.weights.all())
+        return self if is_whole else self._without_absent
+
+    @cached_property
+    def _without_absent(self) -> "Predictions":
+        kept = self.rows(np.flatnonzero(np.asarray(self.weights)))
         is_plain = kept.weights is not None and (kept.weights == 1).all()
         return replace(kept, weights=None) if is_plain else kept
 

@@ -10,7 +10,11 @@ import pytest
 from calibench import cli, metrics
 from calibench.errors import DataError, ParameterError
 from calibench.lab import evaluation, file_states
+from calibench.lab.data.prediction_layout import Wanted
+from calibench.lab.data.prediction_listing import files_among
 from calibench.lab.evaluation import evaluate_files
+from calibench.lab.file_states import Pass, states_of_files
+from calibench.lab.further_passes import further_of_files
 from calibench.predictions import Predictions
 
 RNG = np.random.default_rng(0)
@@ -44,15 +48,63 @@ def test_few_examples_of_many_files_are_one_data_set_in_memory(folder):
     assert found.groups["1"].to_dict() == expected
 
 
-def test_many_examples_pass_once(folder, few_in_memory):
+def test_many_examples_pass_through_a_state(folder, few_in_memory):
     found = evaluate_files([f"{folder}/*.npz"], by="site")
     for some, rows in [(found.overall, slice(None)), (found.groups["0"], SITE == 0)]:
         expected = metrics.scalars(of_rows(rows))
         assert some.n == len(LABELS[rows])
         for name in ("top_label_ece", "classwise_ece", "debiased_l2", "nll"):
             assert some.measurements[name].value == expected[name]
-    assert "more than one pass" in found.overall.temperature.reason
     assert not evaluate_files([folder]).groups
+
+
+def test_further_passes_find_what_memory_finds(folder, few_in_memory):
+    rng, site = np.random.default_rng(1), np.arange(1200) % 2
+    logits = 4 * rng.standard_normal((1200, 3))
+    # Labels are drawn at T = 2.
+    labels = (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    np.savez(folder / "0.npz", logits=logits, labels=labels, site=site)
+    found = evaluate_files([folder / "0.npz"], by="site")
+    for some, rows in [
+        (found.overall, slice(None)),
+        (found.groups["0"], site == 0),
+        (found.groups["1"], site == 1),
+    ]:
+        expected = metrics.evaluate(Predictions.from_logits(logits[rows], labels[rows]))
+        assert list(some.measurements) == list(expected.measurements)
+        value = expected.temperature.value
+        assert some.temperature.value == pytest.approx(value, rel=1e-10)
+        for name in ("top_k_ece", "kth_class_ece"):
+            there = expected.measurements[name].value
+            assert some.measurements[name].value == there
+        there = expected.measurements["nll_calibration"].value
+        here = some.measurements["nll_calibration"].value
+        assert here == pytest.approx(there, abs=2 / some.n)
+
+
+def test_one_pass_finds_no_temperature(folder, few_in_memory, capsys):
+    words = ["evaluate", str(folder), "--json"]
+    cli.app([*words, "--one-pass"], standalone_mode=False)
+    once = json.loads(capsys.readouterr().out)
+    cli.app(words, standalone_mode=False)
+    more = json.loads(capsys.readouterr().out)
+    assert "further passes" in once["temperature"]["reason"]
+    assert "top_k_ece" not in once["metrics"]
+    # These logits tell nothing about the labels.
+    assert "T = infinity" in more["temperature"]["reason"]
+    assert (
+        "T = infinity" in more["metrics"]["nll_calibration"]["definition"]["interval"]
+    )
+    same = [name for name in once["metrics"] if not name.endswith(("ment", "tion"))]
+    assert [once["metrics"][n] for n in same] == [more["metrics"][n] for n in same]
+
+
+def test_files_that_change_between_passes_are_refused(folder, few_in_memory):
+    files, wanted = files_among([folder]), Wanted()
+    states = {None: states_of_files(files, wanted)[""]}
+    np.savez(folder / "0.npz", logits=LOGITS, labels=LABELS)
+    with pytest.raises(DataError, match="changed while they were read"):
+        further_of_files(files, wanted, states, Pass())
 
 
 def test_order_of_files_and_parts_moves_no_bit(folder, few_in_memory):

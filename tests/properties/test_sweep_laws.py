@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from calibench import metrics
 from calibench.metrics.redraw import Drawing
 from calibench.metrics.stream import MetricState
+from calibench.metrics.stream_pieces import Pieces
 from calibench.metrics.stream_results import equal_mass_error
-from calibench.metrics.stream_sweep import redrawn_right, state_sweep
+from calibench.metrics.stream_sweep import state_sweep
 from calibench.metrics.sweep import redrawn_sweep
 from calibench.predictions import Predictions
 from reference import exact_metrics as exact
@@ -59,13 +60,12 @@ def test_neither_order_nor_repetition_matters(some, times, random):
 @given(ANY)
 def test_a_stream_sweeps_its_cells(some):
     state = MetricState.of(some)
-    right = redrawn_right(state, replicates=1, seed=0)
-    found = state_sweep(state, right, level=0.95)
+    pieces = Pieces.of(state)
+    found = state_sweep(pieces, pieces.redrawn_right(1, seed=0), level=0.95)
     assert found.value == equal_mass_error(state, found.num_bins)[0]
     there = metrics.top_label_ece(some, num_bins=found.num_bins, scheme="equal_mass")
     assert abs(found.value - there) <= found.bound + 1e-13
-    cells = np.ceil(some.confidence * 7200)
-    if len(np.unique(cells)) == len(np.unique(some.confidence)):
+    if len(pieces.count) == len(np.unique(some.confidence)):
         assert found.num_bins == metrics.sweep_num_bins(some)
         assert found.value == pytest.approx(metrics.ece_sweep(some), abs=1e-13)
 

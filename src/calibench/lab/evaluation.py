@@ -1,4 +1,4 @@
-"""Evaluate the predictions of files: in memory where they are few, else in one pass."""
+"""Evaluate the predictions of files: in memory where they are few, else in passes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +19,7 @@ from calibench.lab.data.truth_files import read_truth
 from calibench.lab.evaluation_request import Request
 from calibench.lab.evaluation_text import evaluation_text, truth_text
 from calibench.lab.file_states import Pass, parts_of, states_of_files
+from calibench.lab.further_passes import further_of_files
 from calibench.lab.text_table import text_table
 from calibench.metrics import Evaluation, Truth, TruthEvaluation
 from calibench.metrics.stream import MetricState
@@ -99,7 +100,7 @@ def evaluate_as_asked(
         wanted,
         num_bins,
         how or Pass(),
-        canonical=request.canonical,
+        request=request,
         known=known,
     )
 
@@ -116,7 +117,8 @@ def evaluate_files(
     """Measure the calibration of the predictions of files, folders, globs and URLs.
 
     Up to 100,000 examples (fewer of many classes) are held in memory, for `evaluate`;
-    more go through a `MetricState`, one for each group, for `evaluate_state`.
+    more go through a `MetricState`, one for each group, for `evaluate_state`, and pass
+    again, one to five times, for the temperature and what else takes it.
 
     Args:
         files: Files, folders and globs: one data set.
@@ -142,14 +144,15 @@ def _evaluated(
     num_bins: int,
     how: Pass,
     *,
-    canonical: bool = False,
+    request: Request | None = None,
     known: Truth | None = None,
 ) -> FileEvaluation:
+    request = request or Request()
     held = _few(files, wanted)
     if isinstance(held, list):
-        found = _in_memory(held, num_bins, canonical=canonical)
+        found = _in_memory(held, num_bins, canonical=request.canonical)
         return found if known is None else with_truth(found, held, known, num_bins)
-    if canonical:
+    if request.canonical:
         msg = (
             f"--canonical compares all pairs of examples: {_MOST_ROWS:,} examples and "
             f"{_MOST_NUMBERS:,} numbers at most. Give a random part of these."
@@ -158,7 +161,7 @@ def _evaluated(
     # Impossible bins are refused now, not at the end of a long pass.
     first = replace(held.predictions, weights=None)
     MetricState.of(first).class_bins(num_bins)
-    found = _in_one_pass(files, wanted, num_bins, how)
+    found = _streamed(files, wanted, num_bins, how, one_pass=request.one_pass)
     if known is None:
         return found
     again = stream_predictions(files, kind=wanted.kind)
@@ -224,8 +227,13 @@ def _in_memory(held: list[Chunk], num_bins: int, *, canonical: bool) -> FileEval
     )
 
 
-def _in_one_pass(
-    files: Sequence[StoredFile], wanted: Wanted, num_bins: int, how: Pass
+def _streamed(
+    files: Sequence[StoredFile],
+    wanted: Wanted,
+    num_bins: int,
+    how: Pass,
+    *,
+    one_pass: bool,
 ) -> FileEvaluation:
     states = states_of_files(files, wanted, how)
     overall = MetricState.empty(next(iter(states.values())).num_classes)
@@ -234,21 +242,21 @@ def _in_one_pass(
     if overall.num_examples == 0:
         msg = f"{wanted.weights} is 0 everywhere, so that no example is there."
         raise DataError(msg)
-    groups = {} if wanted.by is None else dict(sorted(states.items()))
+    measured: dict[str | None, MetricState] = {None: overall}
+    if wanted.by is not None:
+        measured |= {n: s for n, s in sorted(states.items()) if s.num_examples}
+    further = {} if one_pass else further_of_files(files, wanted, measured, how)
 
-    def evaluated(state: MetricState) -> Evaluation:
-        found = evaluate_state(state, num_bins=num_bins)
+    def evaluated(name: str | None) -> Evaluation:
+        state = measured[name]
+        found = evaluate_state(state, further=further.get(name), num_bins=num_bins)
         # A state counts an example as often as it is there.
         total = None if wanted.weights is None else state.num_examples
         return replace(found, total_weight=total)
 
     return FileEvaluation(
-        evaluated(overall),
-        {
-            name: evaluated(state)
-            for name, state in groups.items()
-            if state.num_examples > 0
-        },
+        evaluated(None),
+        {name: evaluated(name) for name in measured if name is not None},
     )
 
 

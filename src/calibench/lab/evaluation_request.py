@@ -19,6 +19,7 @@ class Request:
         truth: A file of the posterior, or of counts of judges, of the same examples.
         truth_kind: "posterior" or "counts", where that file does not say.
         canonical: Whether to add the kernel estimates for whole vectors.
+        one_pass: Whether to read what does not fit in memory once.
     """
 
     kind: str | None = None
@@ -29,6 +30,7 @@ class Request:
     truth: Path | str | None = None
     truth_kind: str | None = None
     canonical: bool = False
+    one_pass: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what does not go together.

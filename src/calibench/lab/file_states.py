@@ -89,7 +89,9 @@ def parts_of(
         yield name, some.rows(rows)
 
 
-def states_of_fragment(fragment: Fragment, watch: "_Counter | None" = None) -> States:
+def states_of_fragment(
+    fragment: Fragment, watch: "PassCounter | None" = None
+) -> States:
     """The states of a fragment: a task of its own, wherever it runs.
 
     Raises:
@@ -125,7 +127,7 @@ def states_of_files(
         ResourceError: A file may not be read, or the engine fails.
     """
     how = how or Pass()
-    counter = _Counter(sum(file.size for file in files), how.watch)
+    counter = PassCounter(sum(file.size for file in files), how.watch)
     fragments = fragments_of(files, wanted)
     states: States = {}
     if how.engine.shares_memory:
@@ -157,7 +159,7 @@ def _merge(states: States, others: Mapping[str, MetricState]) -> None:
 
 
 @dataclass
-class _Counter:
+class PassCounter:
     """Adds up what threads have done."""
 
     total: int

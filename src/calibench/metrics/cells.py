@@ -24,6 +24,8 @@ _DROPPED = 52 - _STEP_BITS
 _KEY_OF_HALF = 1022 << _STEP_BITS
 # As `calibench.kernel` takes it.
 ODDS_GRID = (_DROPPED, _KEY_OF_HALF, _MIDDLE, NUM_ODDS - 1)
+# Of which 1 - c is a multiple where c is above 1/2.
+_UNIT = 2.0**-53
 # How far a softmax in float64 can be off where 1 - c is small.
 _ROUNDING = 2.0**-51
 
@@ -94,6 +96,20 @@ def odds_index(confidence: Confidence) -> Int64[np.ndarray, " examples"]:
     )
 
 
+def odds_confidence(
+    index: Int64[np.ndarray, " cells"],
+) -> tuple[Float64[np.ndarray, " cells"], Float64[np.ndarray, " cells"]]:
+    """The least and the greatest confidence in cells of the log-odds.
+
+    Above 1/2 both are there: 1 - c is a multiple of 2^-53. Below, the greatest is not.
+    """
+    least, most = _smaller_range(index)
+    fewest, units = np.ceil(least / _UNIT), np.ceil(most / _UNIT) - 1
+    high = np.where(index >= _MIDDLE, 1 - fewest * _UNIT, most)
+    low = np.where(index >= _MIDDLE, 1 - units * _UNIT, least)
+    return np.minimum(low, high), high
+
+
 def odds_range(
     index: Int64[np.ndarray, " cells"],
 ) -> tuple[Float64[np.ndarray, " cells"], Float64[np.ndarray, " cells"]]:
@@ -102,16 +118,23 @@ def odds_range(
     Near 1 they are wide, as 1 - c is a small multiple of 2^-53 there and its rounding
     counts; `Predictions.log_odds` goes back to the logits.
     """
-    steps = np.abs(index - _MIDDLE)
-    least = _smaller_of(steps)
-    most = np.minimum(_smaller_of(steps - 1), 0.5)
-    least[index == 0] = least[index == NUM_ODDS - 1] = 0
+    least, most = _smaller_range(index)
     near, far = (
         _log_odds_beside(np.maximum(each, 0))
         for each in (most + _ROUNDING, least - _ROUNDING)
     )
     above = index >= _MIDDLE
     return np.where(above, near, -far), np.where(above, far, -near)
+
+
+def _smaller_range(
+    index: Int64[np.ndarray, " cells"],
+) -> tuple[Float64[np.ndarray, " cells"], Float64[np.ndarray, " cells"]]:
+    """The least of c and 1 - c in cells, and what it is below (but at 1/2)."""
+    steps = np.abs(index - _MIDDLE)
+    least = _smaller_of(steps)
+    least[index == 0] = least[index == NUM_ODDS - 1] = 0
+    return least, np.minimum(_smaller_of(steps - 1), 0.5)
 
 
 def _smaller_of(steps: Int64[np.ndarray, " cells"]) -> Float64[np.ndarray, " cells"]:
@@ -126,19 +149,22 @@ def _log_odds_beside(
 
 
 def top_cells(
-    confidence: Confidence, correct: Correct, counts: Counts | None = None
+    confidence: Confidence,
+    correct: Correct,
+    counts: Counts | None = None,
+    num_cells: int = NUM_CELLS,
 ) -> Int64[np.ndarray, "rows=8 cells"]:
     """The rows of `TopLabelState.top`, each example as often as it counts."""
-    index = equal_width_index(confidence, NUM_CELLS)
+    index = equal_width_index(confidence, num_cells)
     right = index[correct]
     of_right = None if counts is None else counts[correct]
     return np.concatenate(
         [
-            counted(index, NUM_CELLS, counts)[None],
-            counted(right, NUM_CELLS, of_right)[None],
-            limb_sums(index, confidence, NUM_CELLS, counts),
-            limb_sums(right, confidence[correct], NUM_CELLS, of_right),
-            limb_sums(index, (confidence - correct) ** 2, NUM_CELLS, counts),
+            counted(index, num_cells, counts)[None],
+            counted(right, num_cells, of_right)[None],
+            limb_sums(index, confidence, num_cells, counts),
+            limb_sums(right, confidence[correct], num_cells, of_right),
+            limb_sums(index, (confidence - correct) ** 2, num_cells, counts),
         ]
     )
 

@@ -1,7 +1,7 @@
 """Numbers read off a metric state, and how far those from cells can be off.
 
 Equal-width numbers are exact. Equal-mass bins and the smooth error depend on more than
-the cells of 1 / 7,200 know; each comes with a bound on what that can change.
+the cells know; each comes with a bound on what that can change.
 """
 
 import math
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from calibench.binning import BinStats
 from calibench.metrics import calibration_error
 from calibench.metrics.cells import NUM_CELLS, TopSums
 from calibench.metrics.debiased import size_less_bias
@@ -22,7 +21,9 @@ from calibench.metrics.smooth import (
     series_of_moments,
 )
 from calibench.metrics.stream import MetricState
-from calibench.metrics.stream_top import TopLabelState, check_bins, stats_of
+from calibench.metrics.stream_equal_mass import MassBins
+from calibench.metrics.stream_pieces import Pieces
+from calibench.metrics.stream_top import TopLabelState, check_bins
 from calibench.options import fraction, whole_number
 from calibench.sums import from_limbs
 
@@ -120,38 +121,16 @@ class ScoreAverages:
         )
 
 
-def equal_mass_bins(state: TopLabelState, num_bins: int) -> tuple[BinStats, float]:
-    """Equal-mass bins in which the examples of a cell stay together, and a bound.
-
-    The bound is on |error - error of `binning.equal_mass`| for every sum over bins of
-    |sum of gaps|, such as ECE: twice the mean over all examples of |gap|, counted in
-    those cells alone that a bin of `equal_mass` may end in. (Examples of other cells
-    are in the bin in which they would be, and an example that changes its bin moves
-    two bins by its gap.)
+def equal_mass_error(state: TopLabelState, num_bins: int) -> tuple[float, float]:
+    """`top_label_ece` with equal-mass bins, and a bound on its error.
 
     Raises:
         ParameterError: There are no examples, or `num_bins` is below 1.
     """
     check_bins(state, 1, NUM_CELLS)
     whole_number(num_bins, "num_bins", least=1)
-    occupied = np.flatnonzero(state.cells.count)
-    cells = state.cells.occupied
-    n, upto = state.num_examples, np.cumsum(cells.count)
-    bins = (upto - cells.count) * num_bins // n
-    starts = np.flatnonzero(np.diff(bins, prepend=-1))
-    upper = (occupied[np.append(starts[1:], len(occupied)) - 1] + 1) / NUM_CELLS
-    sums = TopSums(np.add.reduceat(cells.rows, starts, axis=1))
-    stats = stats_of(sums, np.concatenate([[0.0], upper]))
-    split = TopSums(cells.rows[:, (upto - 1) * num_bins // n > bins]).together
-    # Right examples have the gap 1 - c, wrong ones c.
-    size = split.confidence.item() - 2 * split.confidence_right.item()
-    return stats, 2 * (size + split.right.item()) / n
-
-
-def equal_mass_error(state: TopLabelState, num_bins: int) -> tuple[float, float]:
-    """`top_label_ece` with equal-mass bins, and a bound on its error."""
-    stats, bound = equal_mass_bins(state, num_bins)
-    return float(calibration_error.mean_size(stats)), bound
+    bins = MassBins.of(Pieces.of(state), num_bins)
+    return bins.error, bins.bound
 
 
 def smooth_error(state: TopLabelState) -> tuple[float, float]:

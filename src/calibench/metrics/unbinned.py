@@ -29,7 +29,7 @@ from calibench.sums import counted
 
 # With more, the fits of the decomposition would take seconds.
 MOST_NUMBERS = 2**20
-_PARTS = ("nll_refinement", "nll_calibration", "brier_refinement", "brier_calibration")
+PARTS = ("nll_refinement", "nll_calibration", "brier_refinement", "brier_calibration")
 
 
 class Number(NamedTuple):
@@ -55,7 +55,7 @@ def _of_parts(some: Predictions, level: float) -> dict[str, Number]:
             f"left out above {MOST_NUMBERS:,} numbers, as it takes eleven fits; "
             "calibench.metrics.decompose has no such limit"
         )
-        return dict.fromkeys(_PARTS, Number(math.nan, None, reason))
+        return dict.fromkeys(PARTS, Number(math.nan, None, reason))
     try:
         some = repeated(some)
         terms = recalibrated(some, deal((some,), NUM_FOLDS, seed=0), "temperature")
@@ -64,7 +64,7 @@ def _of_parts(some: Predictions, level: float) -> dict[str, Number]:
             for score, each in terms.items()
         }
     except FitError as error:
-        return dict.fromkeys(_PARTS, Number(math.nan, None, str(error)))
+        return dict.fromkeys(PARTS, Number(math.nan, None, str(error)))
     few = f"fewer than {intervals.FEWEST_FOR_A_MEAN} examples"
     found = {}
     for score, each in parts.items():
