@@ -15,6 +15,7 @@ from calibench.binning import equal_width
 from calibench.metrics.calibration_error import debiased_l2, top_label_bins
 from calibench.metrics.intervals import Interval, most_bias, quantile
 from calibench.metrics.scores import exact_mean
+from calibench.metrics.weighted_mean import mean_and_deviation
 from calibench.predictions import Counts, Predictions
 
 Vector: TypeAlias = Float64[np.ndarray, " examples"]
@@ -155,9 +156,8 @@ def ece_terms(some: Predictions, *, num_bins: int = 15) -> Vector:
 def standard_error(terms: Vector, counts: Counts | None = None) -> float:
     """Of the mean; infinite where one example tells nothing about spread."""
     if counts is not None:
-        total = int(counts.sum())
-        square = exact_mean((terms - exact_mean(terms, counts)) ** 2, counts)
-        return math.sqrt(square / (total - 1)) if total > 1 else math.inf
+        found = mean_and_deviation(terms, counts, fewest=2)
+        return math.inf if found is None else found[1]
     count = len(terms)
     return float(terms.std(ddof=1) / math.sqrt(count)) if count > 1 else math.inf
 
