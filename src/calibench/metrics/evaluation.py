@@ -15,12 +15,13 @@ from calibench.metrics.classwise import class_cells
 from calibench.metrics.debiased import size_less_bias
 from calibench.metrics.definitions import Definition, definitions
 from calibench.metrics.evaluation_binned import (
+    Found,
     of_claims,
     of_class_sum,
     of_sweep,
     values_alone,
 )
-from calibench.metrics.floor import NoiseFloor, check_drawing, floor_of
+from calibench.metrics.floor import check_drawing, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.measurement import (
     Evaluation,
@@ -46,7 +47,6 @@ _RATIO = "normal theory of a ratio of two sums, of weight * value and of weight"
 # The redrawn smooth errors are good to about three digits.
 SMOOTH_TIE = 1e-3
 
-Found: TypeAlias = tuple[float, Interval | None, NoiseFloor | None]
 BinInterval: TypeAlias = Callable[[BinStats, float], Interval]
 
 OF_BINS: dict[str, tuple[Functional, BinInterval]] = {

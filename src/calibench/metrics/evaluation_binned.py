@@ -6,14 +6,12 @@ from typing import TypeAlias
 
 from calibench.binning import lay, summarize
 from calibench.metrics import intervals
-from calibench.metrics.calibration_error import mean_size, rms_calibration_error
-from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.calibration_error import mean_size
 from calibench.metrics.definitions import definitions
 from calibench.metrics.floor import NoiseFloor, floor_of
 from calibench.metrics.intervals import Interval
 from calibench.metrics.panel import scalars
 from calibench.metrics.redraw import Drawing, redrawn_bins
-from calibench.metrics.saturation import saturated_share
 from calibench.metrics.sweep import redrawn_sweep
 from calibench.metrics.top_k import Claims, kth_class_ece, top_k_ece
 from calibench.predictions import Predictions
@@ -49,10 +47,9 @@ def values_alone(some: Predictions, num_bins: int, k: int) -> dict[str, Found]:
 
     Those that have to count them are not a number.
     """
-    values = scalars(some, num_bins=num_bins) | {
-        "saturated_share": saturated_share(some),
-        "rms_calibration_error": rms_calibration_error(some, num_bins=num_bins),
-        "classwise_ece_sum": classwise_ece(some, num_bins=num_bins, reduction="sum"),
+    values = scalars(some, num_bins=num_bins)
+    values |= {
+        "classwise_ece_sum": values["classwise_ece"] * some.num_classes,
         "top_k_ece": top_k_ece(some, k=k, num_bins=num_bins),
         "kth_class_ece": kth_class_ece(some, k=2, num_bins=num_bins),
     }
