@@ -1,7 +1,8 @@
 """Further passes over files, for what one pass cannot know."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from calibench.errors import DataError
@@ -17,6 +18,9 @@ from calibench.lab.data.prediction_stream import checked
 from calibench.lab.file_states import Pass, PassCounter, parts_of
 from calibench.metrics.further import Further, FurtherPass, FurtherSums
 from calibench.metrics.stream import MetricState
+
+# At a time.
+_NUMBERS = 2**17
 
 # By the name of the group; None for all examples together.
 Passes: TypeAlias = Mapping[str | None, FurtherPass]
@@ -96,15 +100,31 @@ def _pass(
 
 
 def _sums_in(raw: RawChunk, passes: Passes) -> Sums:
-    some = checked(raw)
     sums: Sums = {}
-    if None in passes:
-        sums[None] = passes[None].sums_of(some)
-    if raw.groups is not None:
-        for name, part in parts_of(some, raw.groups):
-            if name in passes:
-                sums[name] = passes[name].sums_of(part)
+    for part in _parts(raw):
+        some = checked(part)
+        if None in passes:
+            _merge(sums, {None: passes[None].sums_of(some)})
+        if part.groups is not None:
+            for name, group in parts_of(some, part.groups):
+                if name in passes:
+                    _merge(sums, {name: passes[name].sums_of(group)})
     return sums
+
+
+def _parts(raw: RawChunk) -> Iterator[RawChunk]:
+    """A chunk in parts whose many intermediate arrays stay small beside it."""
+    step = max(1, _NUMBERS // math.prod(raw.values.shape[1:]))
+    for start in range(0, len(raw.labels), step):
+        rows = slice(start, start + step)
+        yield replace(
+            raw,
+            values=raw.values[rows],
+            labels=raw.labels[rows],
+            groups=None if raw.groups is None else raw.groups[rows],
+            weights=None if raw.weights is None else raw.weights[rows],
+            start=raw.start + start,
+        )
 
 
 def _merge(sums: Sums, others: Sums) -> None:
