@@ -287,15 +287,16 @@ def test_two_real_models():
 
 def test_all_pairs_are_adjusted_by_holm():
     sets = dict(zip("abc", drawn(400, 1.0, 1.3, 3.0, seen=(0, 0, 0)), strict=True))
-    found = metrics.compare_all(sets, replicates=199)
+    options = {"num_bins": 7, "replicates": 199, "seed": 3, "level": 0.9}
+    found = metrics.compare_all(sets, **options)
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
+    alone = [metrics.compare(sets[a], sets[b], **options) for a, b in found]
     for name in NAMES:
-        raw = [
-            metrics.compare(sets[one], sets[other], replicates=199).differences[name]
-            for one, other in found
-        ]
+        raw = [comparison.differences[name] for comparison in alone]
         each = [comparison.differences[name] for comparison in found.values()]
-        assert [d.p_value for d in each] == [d.p_value for d in raw]
+        assert [(d.first, d.interval, d.p_value) for d in each] == [
+            (d.first, d.interval, d.p_value) for d in raw
+        ]
         ascending = sorted(d.p_value for d in each)
         # Three times the least, twice the next and at least that, and so on.
         least = min(1, 3 * ascending[0])

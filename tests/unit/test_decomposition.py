@@ -29,8 +29,8 @@ def drawn(n, sharpness=1.0, num_classes=4, seed=0):
     return Predictions.from_logits(sharpness * logits, labels)
 
 
-def parts(some):
-    return [getattr(metrics, name)(some) for name in PARTS]
+def parts(some, **options):
+    return [getattr(metrics, name)(some, **options) for name in PARTS]
 
 
 @pytest.mark.parametrize("score", TERMS)
@@ -47,16 +47,25 @@ def test_it_is_the_reference(score):
     assert "temperature fitted on the other folds of 7" in found.definition.quantity
 
 
-def test_each_function_is_a_part_of_the_decomposition():
+@pytest.mark.parametrize(
+    "options", [{}, {"recalibrator": "vector_scaling", "num_folds": 5}]
+)
+def test_each_function_is_a_part_of_the_decomposition(options):
     some = drawn(100, 2.0)
-    nll = metrics.decompose(some)
-    brier = metrics.decompose(some, score="brier")
-    assert parts(some) == [
+    nll = metrics.decompose(some, **options)
+    brier = metrics.decompose(some, score="brier", **options)
+    assert parts(some, **options) == [
         nll.refinement,
         nll.calibration,
         brier.refinement,
         brier.calibration,
     ]
+
+
+def test_the_panel_has_the_parts_by_temperature():
+    some = drawn(100, 2.0)
+    nll = metrics.decompose(some)
+    brier = metrics.decompose(some, score="brier")
     panel = metrics.evaluate(some, replicates=9).measurements
     assert parts(some) == [panel[name].value for name in PARTS]
     assert panel["nll_calibration"].interval == nll.interval

@@ -25,6 +25,19 @@ def draw(n=2000, sharpness=1.0, judges=20, seed=0):
     return some, posterior, counts
 
 
+def test_soft_label_ece_in_bins_of_either_scheme():
+    # Two bins of equal width: all in the upper one, where the gaps cancel. Of equal
+    # mass: both in each err alike.
+    confidence = np.array([0.6, 0.7, 0.8, 0.9])
+    some = Predictions.from_probs(np.stack([confidence, 1 - confidence], 1), [0] * 4)
+    share = confidence + np.array([-0.1, -0.1, 0.1, 0.1])
+    known = np.stack([share, 1 - share], 1)
+    by_width = metrics.soft_label_ece(some, known, num_bins=2)
+    assert by_width == pytest.approx(0, abs=1e-15)
+    by_mass = metrics.soft_label_ece(some, known, num_bins=2, scheme="equal_mass")
+    assert by_mass == pytest.approx(0.1, abs=1e-15)
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
