@@ -20,8 +20,8 @@ def all_rows(store):
 def test_scores_come_out_the_same(store):
     before = all_rows(store)
     some = before[store.runs()[0].run_id]
-    # train, selection, calibration, test, and test after temperature; three epochs
-    assert len(some) == 3 * 5
+    # train, selection, calibration, test, and test after three calibrators; 3 epochs
+    assert len(some) == 3 * 7
     assert any("true_calibration_error" in row for row in some)
     rows = calibench("score", store.path, "--json").json
     assert rows == [{"run_id": run_id, "epochs": 3} for run_id in before]
@@ -165,7 +165,7 @@ def test_a_run_is_scored_and_then_goes_on(store):
     lines = folder.journal.path.read_bytes().splitlines(keepends=True)
     folder.journal.path.write_bytes(b"".join(lines[:3]))  # the begin, two epochs
     rescore(folder)
-    assert [row["epoch"] for row in folder.all_rows()] == [1] * 5 + [2] * 5
+    assert [row["epoch"] for row in folder.all_rows()] == [1] * 7 + [2] * 7
     done = calibench("run", store.path / "study.toml", "--store", store.path)
     assert done.code == 0, done.err
     assert folder.all_rows() == whole

@@ -23,6 +23,7 @@ from calibench.metrics.decomposition import (
     brier_calibration,
     brier_refinement,
     decompose,
+    decompositions,
     nll_calibration,
     nll_refinement,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "debiased_l1",
     "debiased_l2",
     "decompose",
+    "decompositions",
     "ece_sweep",
     "error_rate",
     "evaluate",

@@ -113,6 +113,27 @@ def decompose(
 
 
 @of_predictions
+def decompositions(
+    some: Predictions, *, level: float = 0.95
+) -> dict[str, Decomposition]:
+    """What `decompose` says of each proper score, with its defaults: fitted once.
+
+    Raises:
+        ParameterError: `level` is not between 0 and 1.
+        DataError: The weights are not whole numbers.
+        FitError: There are fewer examples than folds, a fit has no optimum, or a score
+            is infinite.
+    """
+    confidence_level(level)
+    some = repeated(some)
+    terms = recalibrated(some, deal((some,), NUM_FOLDS, seed=0), "temperature")
+    return {
+        score: decomposition_of(each, score, "temperature", level)
+        for score, each in terms.items()
+    }
+
+
+@of_predictions
 def nll_refinement(
     some: Predictions, *, recalibrator: str = "temperature", num_folds: int = NUM_FOLDS
 ) -> float:

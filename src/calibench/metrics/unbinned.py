@@ -7,8 +7,7 @@ import numpy as np
 
 from calibench.errors import FitError
 from calibench.metrics import intervals
-from calibench.metrics.cross_fitting import deal, recalibrated, repeated
-from calibench.metrics.decomposition import NUM_FOLDS, decomposition_of
+from calibench.metrics.decomposition import decompositions
 from calibench.metrics.definitions import LOG_ODDS
 from calibench.metrics.intervals import Interval
 from calibench.metrics.risk_coverage import RiskCoverage
@@ -57,12 +56,7 @@ def _of_parts(some: Predictions, level: float) -> dict[str, Number]:
         )
         return dict.fromkeys(PARTS, Number(math.nan, None, reason))
     try:
-        some = repeated(some)
-        terms = recalibrated(some, deal((some,), NUM_FOLDS, seed=0), "temperature")
-        parts = {
-            score: decomposition_of(each, score, "temperature", level)
-            for score, each in terms.items()
-        }
+        parts = decompositions(some, level=level)
     except FitError as error:
         return dict.fromkeys(PARTS, Number(math.nan, None, str(error)))
     few = f"fewer than {intervals.FEWEST_FOR_A_MEAN} examples"
