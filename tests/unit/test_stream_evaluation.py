@@ -13,7 +13,7 @@ from calibench.metrics.further import Further
 from calibench.metrics.stream import MetricState
 from calibench.metrics.stream_binned import redrawn_stats
 from calibench.metrics.stream_decomposition import parts_of_sums
-from calibench.metrics.stream_evaluation import NOT_IN_A_STATE, evaluate_state
+from calibench.metrics.stream_evaluation import evaluate_state
 from calibench.metrics.stream_pieces import Pieces
 from calibench.metrics.stream_results import ScoreAverages
 from calibench.metrics.stream_unbinned import unbinned_of_state
@@ -21,6 +21,8 @@ from calibench.metrics.unbinned import PARTS, unbinned
 from calibench.predictions import Predictions
 
 # Read off cells, or with other rounding.
+# They rank the classes of an example, and a state keeps the first class alone.
+NOT_IN_A_STATE = {"top_k_ece", "kth_class_ece"}
 LOOSE = {
     "top_label_ece_equal_mass": 5e-3,
     "smooth_ece": 5e-3,

@@ -29,9 +29,6 @@ from calibench.metrics.unbinned import PARTS, Number
 from calibench.metrics.verdict import verdict_on
 from calibench.options import confidence_level
 
-# They rank the classes of an example, and a state keeps the first class alone.
-NOT_IN_A_STATE = frozenset({"top_k_ece", "kth_class_ece"})
-
 # Where these have no interval, it is for want of examples.
 _FROM_SUMS = {"nll", "brier", "confidence_gap"}
 _NEEDS_PASSES = "it needs further passes over the examples"
