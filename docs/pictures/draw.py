@@ -67,8 +67,9 @@ def main() -> None:
     """Write the pictures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*PICTURES, []])
-    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=FOLDER, help="made if missing")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     mpl.use("svg")
     for name in options.names or PICTURES:
         with drawing(**SETTINGS):
