@@ -20,9 +20,9 @@ from calibench.metrics.stream_unbinned import unbinned_of_state
 from calibench.metrics.unbinned import PARTS, unbinned
 from calibench.predictions import Predictions
 
-# Read off cells, or with other rounding.
 # They rank the classes of an example, and a state keeps the first class alone.
 NOT_IN_A_STATE = {"top_k_ece", "kth_class_ece"}
+# Read off cells, or with other rounding.
 LOOSE = {
     "top_label_ece_equal_mass": 5e-3,
     "smooth_ece": 5e-3,
