@@ -186,8 +186,16 @@ def integral_of_size(
     waves = np.zeros(series.shape, dtype=np.complex128)
     waves.imag[..., 1:] = -series[..., 1:] * (1 / (np.pi * np.arange(1, size + 1)))
     mean = np.diff(at_edges(waves), axis=-1) * size + series[..., :1]
+    return mean_size(here, mean)
+
+
+def mean_size(
+    edges: Float64[np.ndarray, "*batch edges"],
+    mean: Float64[np.ndarray, "*batch cells"],
+) -> Float64[np.ndarray, "*batch"]:
+    """The mean of |f| over cells, from f at their edges and its mean over each."""
     sizes = np.abs(mean)
-    before, after = here[..., :-1], here[..., 1:]
+    before, after = edges[..., :-1], edges[..., 1:]
     crossing: Bool[np.ndarray, "*batch cells"] = before * after < 0
     sizes[crossing] = _mean_size_across(
         before[crossing], after[crossing], mean[crossing]
