@@ -2,6 +2,7 @@
 
 import importlib
 
+import numpy as np
 import pytest
 
 from pages import ROOT, text
@@ -14,7 +15,11 @@ def scripts():
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         yield [
             importlib.import_module(name)
-            for name in ("interval_coverage", "calibration_error_bias")
+            for name in (
+                "interval_coverage",
+                "calibration_error_bias",
+                "quick_coverage",
+            )
         ]
 
 
@@ -31,6 +36,23 @@ def test_two_trials_have_a_row_for_every_number_of_the_printed_table(
     assert "ece_sweep" in found
     for name in found:
         assert f"| `{name}` | " in text("metrics.md"), name
+
+
+def test_two_quick_trials_have_rows_of_the_printed_table_and_the_same_truth(
+    scripts, population
+):
+    quick = scripts[2]
+    fixed = quick.Fixed(population)
+    found = quick.coverage(fixed, 150, 2)
+    assert set(found.values()) <= {0.0, 50.0, 100.0}
+    assert {"classwise_rms_error", "thresholded_classwise_ece"} < set(found)
+    for name in found:
+        assert f"| `{name}` | " in text("metrics.md"), name
+    some, truth = population.draw(150, np.random.default_rng(0))
+    for name in ("debiased_l2", "rms_calibration_error"):
+        assert fixed.values[name] == pytest.approx(truth[name], rel=1e-9)
+    # The share of each class that is off in some bin, of those above the threshold.
+    assert 0.01 < fixed.above(some) < 0.2
 
 
 def test_the_truth_of_the_bias_is_the_printed_one(scripts, population):

@@ -9,7 +9,7 @@ from calibench import metrics
 from calibench.lab.data.prediction_files import read_predictions
 from calibench.posthoc import Temperature
 from command_line import calibench
-from pages import row_of, sections
+from pages import row_of, sections, text
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/predictions.json").read_text("utf-8"))
@@ -60,3 +60,24 @@ def test_the_page_has_the_values_to_six_decimals():
     for name, row in values.items():
         cells = row_of(content, name).split("|")[2:4]
         assert [cell.strip() for cell in cells] == [f"{value:.6f}" for value in row]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("LeNet-5", "cifar10_lenet5_netcal.npz"),
+        ("WRN-16-4", "cifar10_wrn16-4_netcal.npz"),
+    ],
+)
+def test_the_printed_class_wise_measurements(model, name):
+    found = metrics.classwise_measurements(real_predictions(name)).values()
+
+    def short(number):
+        return f"{number:.4f}".removeprefix("0")
+
+    cells = [model]
+    for each in found:
+        lo, hi = each.interval
+        cells += [short(each.value), f"{short(lo)} to {short(hi)}"]
+        cells += [short(each.floor.p95)]
+    assert f"| {' | '.join(cells)} |" in text("metrics/classwise_ece.md")

@@ -12,6 +12,7 @@ from calibench.metrics.calibration_error import (
 from calibench.metrics.canonical import canonical_calibration_error
 from calibench.metrics.canonical_evaluation import canonical_measurements
 from calibench.metrics.classwise import classwise_ece
+from calibench.metrics.classwise_evaluation import classwise_measurements
 from calibench.metrics.classwise_variants import (
     classwise_rms_error,
     thresholded_classwise_ece,
@@ -77,6 +78,7 @@ __all__ = [
     "canonical_calibration_error",
     "canonical_measurements",
     "classwise_ece",
+    "classwise_measurements",
     "classwise_rms_error",
     "compare",
     "compare_all",

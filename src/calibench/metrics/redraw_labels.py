@@ -109,12 +109,33 @@ def redrawn_classwise(
     each = None if many is None else np.tile(many, num_classes)
     total = exact_sums(flat, columns.ravel(), size, each)
     draws = num_examples if many is None else int(many.sum())
-    if many is not None and draws > _MANY * ordered.size:
-        drawn = _hits_of_counts(ordered, cells, size, many, replicates, seed)
-    else:
-        drawn = _hits_of_labels(ordered, cells, size, many, replicates, seed)
+    drawn = redrawn_hits(ordered, cells, size, many, replicates, seed)
     scores = [np.abs(total - hits).sum(axis=1) for hits in drawn]
     return np.concatenate(scores) / (num_classes * draws)
+
+
+def redrawn_hits(
+    probs: Float64[np.ndarray, "examples classes"],
+    cells: Int64[np.ndarray, "classes examples"],
+    size: int,
+    counts: Counts | None,
+    replicates: int,
+    seed: int,
+) -> Iterator[Hits]:
+    """How many redrawn labels fall into each cell, in blocks of replicates.
+
+    Args:
+        probs: A row for each example, in an order that does not depend on theirs.
+        cells: For each class the cell of each example.
+        size: How many cells there are.
+        counts: How often each example is there.
+        replicates: How many sets of labels to draw.
+        seed: Of the drawing.
+    """
+    if counts is not None and int(counts.sum()) > _MANY * probs.size:
+        yield from _hits_of_counts(probs, cells, size, counts, replicates, seed)
+        return
+    yield from _hits_of_labels(probs, cells, size, counts, replicates, seed)
 
 
 def _hits_of_labels(
