@@ -171,3 +171,25 @@ def test_a_run_is_scored_and_then_goes_on(store):
     assert folder.all_rows() == whole
     assert folder.verify() == []
     assert json.loads(folder.path.joinpath("manifest.json").read_bytes())
+
+
+def test_the_report_shows_what_calibrators_leave(store):
+    assert calibench("report", store.path).code == 0
+    page = (store.path / "report.html").read_text()
+    assert page.count('<section id="recalibrated">') == 1
+    assert "Refinement over training" in page
+    table = json.loads((store.path / "report_files" / "table.json").read_text())
+    first = table["final"][0]
+    folder = store.runs()[0]
+    rows = {
+        row["calibrator"]: row
+        for row in folder.rows(folder.history().last_epoch)
+        if row["split"] == "test"
+    }
+    for name in ("vector_scaling", "dirichlet"):
+        if "nll" in rows[name]:
+            shown = first["values"][f"nll_after_{name}"]["mean"]
+            assert shown == rows[name]["nll"]
+        else:
+            assert first["absences"][f"nll_after_{name}"] == rows[name]["reason"]
+    assert first["values"]["nll_refinement"]["mean"] == rows["none"]["nll_refinement"]

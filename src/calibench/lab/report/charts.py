@@ -32,7 +32,13 @@ from calibench.lab.report.style import (
     drawing,
     loss_styles,
 )
-from calibench.lab.report.summary import CONFIDENCE_GAP, ERROR_RATE, FinalRow
+from calibench.lab.report.summary import (
+    CONFIDENCE_GAP,
+    ERROR_RATE,
+    NLL_CALIBRATION,
+    NLL_REFINEMENT,
+    FinalRow,
+)
 from calibench.lab.report.svg import (
     FILE_SETTINGS,
     INLINE_SETTINGS,
@@ -246,6 +252,8 @@ _QUANTITIES = {
     "nll": NLL,
     "error": ERROR_RATE,
     "temperature": TEMPERATURE,
+    "refinement": NLL_REFINEMENT,
+    "calibration": NLL_CALIBRATION,
 }
 _VIEWS = {
     "ece": View(label="test ECE (%)"),
@@ -257,4 +265,6 @@ _VIEWS = {
     "temperature": View(
         label="temperature T", scale=1.0, is_log=True, lines={"T = 1": 1.0}
     ),
+    "refinement": View(label="refinement (nats)", scale=1.0, is_log=True),
+    "calibration": View(label="calibration (nats)", scale=1.0, lines={"": 0.0}),
 }

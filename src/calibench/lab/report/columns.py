@@ -88,6 +88,26 @@ _COLUMNS = (
 )
 
 
+_SCORES = (
+    ("nll", "NLL", "nats", 3),
+    ("brier", "Brier", "", 3),
+    (ECE.metric, "ECE", "%", 2),
+)
+_STAGES = {
+    "none": "as trained",
+    "temperature": "temperature",
+    "vector_scaling": "vector",
+    "dirichlet": "Dirichlet",
+}
+
+# What each calibrator leaves of each score, side by side.
+RECALIBRATED = tuple(
+    Column(Quantity(metric=metric, calibrator=each), stage, "", unit, digits, group)
+    for metric, group, unit, digits in _SCORES
+    for each, stage in _STAGES.items()
+)
+
+
 def shown_columns(*, knows_posterior: bool) -> Sequence[Column]:
     """Return the columns of a study; those of the true error where it is known."""
     of_truth = {TRUE_ERROR, TRUE_ERROR_SCALED}

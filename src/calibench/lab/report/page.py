@@ -8,11 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calibench.lab.report import method
 from calibench.lab.report.charts import Chart, Charts
-from calibench.lab.report.columns import shown_columns
+from calibench.lab.report.columns import RECALIBRATED, Column, shown_columns
 from calibench.lab.report.judged import Judged
 from calibench.lab.report.ranking import Ranking
 from calibench.lab.report.results import ECE, LossEntry, StudyResults
-from calibench.lab.report.summary import FinalRow, standing
+from calibench.lab.report.summary import NLL_REFINEMENT, FinalRow, standing
 from calibench.lab.report.verdict import Verdict, direction
 from calibench.lab.report.wording import (
     counted,
@@ -70,6 +70,7 @@ def page(content: Content, charts: Charts) -> str:
     )
     environment.filters["model"] = model_label
     environment.filters["unbroken"] = unbroken
+    environment.filters["groups"] = _groups
     template = environment.get_template("report.html.jinja")
     return template.render(**_context(content, charts))
 
@@ -90,7 +91,8 @@ def _context(content: Content, charts: Charts) -> dict[str, Any]:
         "samples": charts.samples(),
         "glance": _glances(content),
         "columns": columns,
-        "groups": _groups([column.group for column in columns]),
+        "recalibrated": _recalibrated(content.rows),
+        "parts": _parts(charts) if _has_parts(results) else (),
         "rows": content.rows,
         "by_model": {
             model: [row for row in content.rows if row.model == model]
@@ -146,9 +148,30 @@ def _rank(row: FinalRow, ranking: Ranking | None) -> str:
     return "beaten" if row in ranking.rows else "unranked"
 
 
-def _groups(names: Sequence[str]) -> list[tuple[str, int]]:
+def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Return the groups of columns with how many columns each has."""
+    names = [column.group for column in columns]
     return [(name, names.count(name)) for name in dict.fromkeys(names)]
+
+
+def _recalibrated(rows: Sequence[FinalRow]) -> Sequence[Column]:
+    """Return the columns that have a value; stores of before have few."""
+    return [
+        column
+        for column in RECALIBRATED
+        if any(row.mean(column.quantity) is not None for row in rows)
+    ]
+
+
+def _has_parts(results: StudyResults) -> bool:
+    return any(run.series(NLL_REFINEMENT) for run in results.runs)
+
+
+def _parts(charts: Charts) -> list[Chart]:
+    return [
+        charts.over_training("refinement", "Refinement over training", _REFINEMENT),
+        charts.over_training("calibration", "Calibration over training", _CALIBRATION),
+    ]
 
 
 def _standings(results: StudyResults) -> list[dict[str, str]]:
@@ -232,6 +255,13 @@ _ERROR = "Share of test examples whose predicted class is not the label."
 _TEMPERATURE = (
     "The temperature with the lowest NLL on the calibration split. Above 1 the logits "
     "are too large (over-confident), below 1 too small. No point: no finite optimum."
+)
+_REFINEMENT = (
+    "Test NLL that one temperature cannot take away, fitted on nine tenths of the test "
+    "examples for the tenth: how well the network tells the classes apart."
+)
+_CALIBRATION = (
+    "What that temperature takes away from the test NLL. Above 0 it would help."
 )
 _GAP = (
     "Mean confidence minus accuracy. Above 0 is over-confident, below under-confident."

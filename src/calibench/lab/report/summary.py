@@ -28,6 +28,12 @@ P_SCALED = Quantity(metric="p_calibrated", calibrator="temperature")
 GAP_SCALED = Quantity(metric="confidence_gap", calibrator="temperature")
 NLL_SCALED = Quantity(metric="nll", calibrator="temperature")
 
+NLL_REFINEMENT = Quantity(metric="nll_refinement")
+NLL_CALIBRATION = Quantity(metric="nll_calibration")
+
+# What calibrators other than a temperature leave.
+MORE_CALIBRATORS = ("vector_scaling", "dirichlet")
+
 # What files hold; where a person reads, fewer are shown.
 QUANTITIES = (
     ERROR_RATE,
@@ -55,6 +61,16 @@ QUANTITIES = (
     P_SCALED,
     GAP_SCALED,
     TRUE_ERROR_SCALED,
+    NLL_REFINEMENT,
+    NLL_CALIBRATION,
+    Quantity(metric="brier_refinement"),
+    Quantity(metric="brier_calibration"),
+    Quantity(metric="brier", calibrator="temperature"),
+    *(
+        Quantity(metric=metric, calibrator=calibrator)
+        for calibrator in MORE_CALIBRATORS
+        for metric in ("nll", "brier", "top_label_ece")
+    ),
 )
 
 # A p-value below this is called more than noise.
