@@ -5,7 +5,25 @@ import math
 import torch
 from hypothesis import strategies as st
 
-from calibench.losses import CrossEntropy, EntropyRegularization, Focal, LpNorm
+from calibench.losses import (
+    ACLS,
+    FLSD,
+    MDCA,
+    MMCE,
+    AdaFocal,
+    Brier,
+    CrossEntropy,
+    DualFocal,
+    EntropyRegularization,
+    Focal,
+    FocalSchedule,
+    LabelSmoothing,
+    LogitNorm,
+    LpNorm,
+    MarginSmoothing,
+    SoftBinnedECE,
+    Squentropy,
+)
 
 SOFTMAX_LOSSES = [
     CrossEntropy(),
@@ -14,9 +32,45 @@ SOFTMAX_LOSSES = [
     Focal(gamma=0.5),
     Focal(gamma=3),
     Focal(gamma=0.5, detached=True),
+    Brier(),
+    LabelSmoothing(eps=0.1),
+    LabelSmoothing(eps=0.1, over="other_classes"),
+    MarginSmoothing(margin=1.5, alpha=0.3),
+    FLSD(),
+    FocalSchedule(),
+    DualFocal(gamma=0.5),
+    DualFocal(gamma=3),
+    AdaFocal(num_bins=3, gammas=(0.3, -1.5, 4.0), edges=(0.31, 0.77)),
 ]
 NORM_LOSSES = [LpNorm(alpha=0.2, p=p) for p in (1, 1.5, 2, 3, 40, math.inf)]
-ALL_LOSSES = SOFTMAX_LOSSES + NORM_LOSSES
+# Of the logits themselves, which a shift changes.
+LOGIT_LOSSES = [
+    ACLS(margin=1.5, top=0.2, others=0.3),
+    LogitNorm(tau=1),
+    Squentropy(),
+    Squentropy(alpha=0.1),
+]
+ALL_LOSSES = SOFTMAX_LOSSES + NORM_LOSSES + LOGIT_LOSSES
+# Of the batch: an example has no loss of its own.
+BATCH_LOSSES = [
+    MMCE(weight=2),
+    MMCE(weight=1, gamma=1),
+    MDCA(weight=2),
+    MDCA(weight=1, gamma=2),
+    SoftBinnedECE(weight=2),
+    SoftBinnedECE(weight=2, norm=1, num_bins=5, temperature=0.1),
+]
+
+
+def edges_of(loss):
+    """Return the values of p_y at which a loss jumps."""
+    return getattr(loss, "edges", ())
+
+
+def is_near_edge(loss, batch, distance=1e-6):
+    logits, labels = batch
+    p = logits.double().softmax(dim=1)[torch.arange(len(labels)), labels]
+    return any(((p - edge).abs() < distance).any() for edge in edges_of(loss))
 
 
 @st.composite

@@ -11,13 +11,29 @@ import torch
 
 from calibench.errors import ParameterError
 from calibench.losses import (
+    ACLS,
+    FLSD,
     LOSSES,
+    MDCA,
+    MMCE,
+    AdaFocal,
+    AdaptiveLoss,
+    Brier,
     CrossEntropy,
+    DualFocal,
     EntropyRegularization,
     Focal,
+    FocalSchedule,
+    LabelSmoothing,
+    LogitNorm,
     Loss,
     LpNorm,
+    MarginSmoothing,
     PerExampleLoss,
+    ScheduledLoss,
+    SoftBinnedECE,
+    Squentropy,
+    TargetedLoss,
 )
 from calibench.losses.parameters import require_coefficient, require_flag
 
@@ -29,6 +45,23 @@ ONE_OF_EACH = [
     EntropyRegularization(alpha=0.1),
     Focal(gamma=3),
     Focal(gamma=3, detached=True),
+    Brier(),
+    LabelSmoothing(eps=0.1, over="other_classes"),
+    MarginSmoothing(),
+    ACLS(),
+    LogitNorm(),
+    Squentropy(),
+    FLSD(),
+    FocalSchedule(),
+    DualFocal(gamma=3),
+    AdaFocal(),
+    AdaFocal(num_bins=2, gammas=(-0.5, 3), edges=(0.4,)),
+]
+BATCH = [
+    MMCE(weight=2),
+    MDCA(),
+    SoftBinnedECE(weight=1),
+    SoftBinnedECE(weight=1, norm=1),
 ]
 
 
@@ -50,6 +83,35 @@ ONE_OF_EACH = [
         (lambda: EntropyRegularization(alpha=-1e-9), "got -1e-09"),
         (lambda: Focal(gamma=-1), "Focal: gamma must be a number"),
         (lambda: Focal(gamma=False), "got False"),
+        (lambda: LabelSmoothing(eps=1), r"eps must be .* in \[0, 1\), got 1\."),
+        (
+            lambda: LabelSmoothing(eps=0.1, over="others"),
+            "Did you mean 'other_classes'",
+        ),
+        (lambda: MarginSmoothing(margin=-1), "MarginSmoothing: margin must be"),
+        (lambda: ACLS(others=-1), "ACLS: others must be"),
+        (lambda: LogitNorm(tau=0), r"tau must be a number in \(0, inf\), got 0"),
+        (lambda: Squentropy(alpha=math.inf), "got inf"),
+        (lambda: FLSD(gammas=(5,)), "one more than edges"),
+        (lambda: FLSD(gammas=(5, 3, 1), edges=(0.5, 0.2)), "which ascend"),
+        (lambda: FLSD(gammas=(5, 3, 1), edges=(0.5, 0.5)), "which ascend"),
+        (lambda: FLSD(edges=(1,)), r"edges must be a number in \(0, 1\), got 1"),
+        (lambda: FocalSchedule(gammas=(1, -1), milestones=(0.5,)), "got -1"),
+        (lambda: FocalSchedule().at(1.1), r"progress must be .* in \[0, 1\], got 1.1"),
+        (lambda: AdaFocal(switch=-0.1), "AdaFocal: switch must be"),
+        (lambda: AdaFocal(lowest=0), r"lowest must be .* -switch = -0.2\], got 0"),
+        (lambda: AdaFocal(highest=0.1), r"highest must be .*switch = 0.2"),
+        (lambda: AdaFocal(gamma=21), r"gamma must be a number in \[-2, 20\], got 21"),
+        (lambda: AdaFocal(num_bins=0), "num_bins must be at least 1"),
+        (lambda: AdaFocal(gammas=(1, 2)), "2 gammas and 0 edges are not what 15 bins"),
+        (
+            lambda: AdaFocal(num_bins=3, gammas=(1, 1, 1), edges=(0.5, 0.4)),
+            "Leave both out",
+        ),
+        (lambda: MMCE(weight=-1), "MMCE: weight must be"),
+        (lambda: MDCA(gamma=-1), "MDCA: gamma must be"),
+        (lambda: SoftBinnedECE(weight=1, norm=3), "norm must be at most 2, got 3"),
+        (lambda: SoftBinnedECE(weight=1, temperature=0), "temperature must be"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused(build, message):
@@ -94,15 +156,29 @@ def test_a_loss_is_a_value(loss):
     assert isinstance(loss, PerExampleLoss)
 
 
-def test_the_menu_has_the_study_s_four_losses_and_each_its_page():
-    assert list(LOSSES) == ["cross_entropy", "lp_norm", "entropy", "focal"]
+def test_the_menu_begins_with_the_study_s_four_losses_and_each_has_its_page():
+    assert list(LOSSES)[:4] == ["cross_entropy", "lp_norm", "entropy", "focal"]
     page = (Path(__file__).parents[2] / "docs" / "losses.md").read_text("utf-8")
     for kind, loss in LOSSES.items():
         assert f"`{kind}`" in page
         assert loss.__name__ in page
 
 
-@pytest.mark.parametrize("loss", ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("loss", BATCH, ids=str)
+def test_a_loss_of_a_batch_is_a_value_with_a_target(loss):
+    assert loss == type(loss)(**vars(loss))
+    assert isinstance(loss, TargetedLoss)
+    assert not isinstance(loss, PerExampleLoss)
+    assert loss.target_confidence(10) == 1
+
+
+def test_losses_that_change_say_how():
+    assert isinstance(FocalSchedule(), ScheduledLoss)
+    assert isinstance(AdaFocal(), AdaptiveLoss)
+    assert not isinstance(Focal(gamma=1), (ScheduledLoss, AdaptiveLoss))
+
+
+@pytest.mark.parametrize("loss", ONE_OF_EACH + BATCH, ids=str)
 def test_nothing_waits_for_the_device(loss):
     # Tensors without data: reading a value back, or branching on one, raises.
     logits = torch.empty(4, 3, device="meta", requires_grad=True)
@@ -111,13 +187,13 @@ def test_nothing_waits_for_the_device(loss):
     assert logits.grad.shape == (4, 3)
 
 
-@pytest.mark.parametrize("loss", ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("loss", ONE_OF_EACH + BATCH, ids=str)
 def test_no_label_means_ignore_me(loss):
     with pytest.raises((IndexError, RuntimeError)):
         loss(torch.zeros(1, 3), torch.tensor([-100]))
 
 
-@pytest.mark.parametrize("loss", ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("loss", ONE_OF_EACH + BATCH, ids=str)
 def test_labels_of_any_integer_type(loss):
     logits = torch.tensor([[1.0, 2.0, 3.0]])
     small = loss(logits, torch.tensor([2], dtype=torch.int32))
@@ -175,5 +251,99 @@ def test_values_by_hand():
             (LpNorm(alpha=2), -math.log(p) + 2 * math.log(3)),
             (EntropyRegularization(alpha=2), -math.log(p) - 2 * entropy),
             (Focal(gamma=2), -((1 - p) ** 2) * math.log(p)),
+            (Brier(), 2 * (1 - p) ** 2),
+            (
+                LabelSmoothing(eps=0.2, over="other_classes"),
+                -0.8 * math.log(p) - 0.2 * math.log(1 - p),
+            ),
+            (MarginSmoothing(margin=1, alpha=3), -math.log(p) + 3 * (math.log(3) - 1)),
+            (
+                ACLS(margin=1, top=2, others=3),
+                -math.log(p) + 5 * (math.log(3) - 1) ** 2,
+            ),
+            (Squentropy(), -math.log(p) + (math.log(3) ** 2 if label else 0)),
+            # p_j is .25 behind the likelier label, and nothing behind the other.
+            (
+                DualFocal(gamma=2),
+                -((1 - p + (p - 0.5)) ** 2) * math.log(p)
+                if label == 0
+                else -(0.75**2) * math.log(p),
+            ),
+            (FLSD(edges=(0.5,)), -((1 - p) ** (5 if label else 3)) * math.log(p)),
+            (
+                AdaFocal(num_bins=2, gammas=(-2, 1), edges=(0.5,)),
+                -((1 + p) ** 2 if label else 1 - p) * math.log(p),
+            ),
         ):
             assert loss(logits, labels).item() == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(("p", "gamma"), [(0.2, 3), (0.2 - 1e-9, 5), (0.2 + 1e-9, 3)])
+def test_the_edge_of_flsd_belongs_to_the_range_above(p, gamma):
+    logits = torch.tensor([[p, 1 - p]], dtype=torch.float64).log()
+    # 0.2 as a float64 is above 1/5, and so is the sigmoid of ln 0.25.
+    found = FLSD()(logits, torch.tensor([0])).item()
+    assert found == pytest.approx(-((1 - p) ** gamma) * math.log(p), rel=1e-12)
+
+
+def test_dual_focal_looks_below_ties():
+    # Logits ln 4, ln 4, ln 2: p = .4, .4, .2. What ties with the label is not below it.
+    logits = torch.tensor([[4.0, 4.0, 2.0]], dtype=torch.float64).log()
+    found = DualFocal(gamma=1)(logits, torch.tensor([1])).item()
+    assert found == pytest.approx(-(1 - 0.4 + 0.2) * math.log(0.4), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("progress", "gamma"),
+    [(0, 5), (0.2499999, 5), (0.25, 3), (0.5, 3), (0.75, 2), (1, 2)],
+)
+def test_a_milestone_of_a_schedule_belongs_to_the_gamma_after_it(progress, gamma):
+    schedule = FocalSchedule(milestones=(0.25, 0.75))
+    assert schedule.at(progress) == Focal(gamma=gamma)
+
+
+def held_out(*examples):
+    """Return logits of two classes with the given confidence, right or wrong."""
+    confidence = torch.tensor([c for c, _ in examples], dtype=torch.float64)
+    logits = torch.stack([confidence.log(), (1 - confidence).log()], dim=1)
+    return logits, torch.tensor([0 if right else 1 for _, right in examples])
+
+
+def test_adafocal_follows_the_gap_of_each_bin():
+    loss = AdaFocal(num_bins=2)
+    # Below: .6 and .7, one right: gap .15. Above: .8 and .9, both right: gap -.15.
+    next_loss = loss.successor(
+        *held_out((0.6, True), (0.7, False), (0.8, True), (0.9, True))
+    )
+    assert next_loss.gammas == pytest.approx((math.exp(0.15), math.exp(-0.15)))
+    assert next_loss.edges == pytest.approx((0.7,))
+    again = next_loss.successor(*held_out((0.5, True), (0.6, True)))
+    assert again.gammas == pytest.approx(
+        (math.exp(0.15 - 0.5), math.exp(-0.15 - 0.4)), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("gamma", "gap", "expected"),
+    [
+        (0.3, -0.4, 0.3 * math.exp(-0.4)),  # .2011: stays focal
+        (0.3, -0.41, -0.2),  # .1991: turns inverse
+        (-0.3, 0.4, -0.3 * math.exp(-0.4)),  # over-confident: back towards focal
+        (-0.3, 0.41, 0.2),
+        (-1.9, -0.5, -2.0),  # the lowest
+        (19, 0.5, 20.0),  # the highest
+    ],
+)
+def test_adafocal_turns_at_the_switch_and_stops_at_the_ends(gamma, gap, expected):
+    assert AdaFocal()._next(gamma, gap) == pytest.approx(expected, rel=1e-12)
+
+
+def test_adafocal_keeps_the_gamma_of_an_empty_bin():
+    # Three of four confidences tie: the bins between them are empty.
+    loss = AdaFocal(num_bins=4, gammas=(1, 2, 3, 4), edges=(0.3, 0.5, 0.7))
+    found = loss.successor(
+        *held_out((0.9, True), (0.9, True), (0.9, True), (0.6, False))
+    )
+    gaps = {0: 0.6, 1: -0.1}
+    expected = [g * math.exp(gaps.get(b, 0)) for b, g in enumerate((1, 2, 3, 4))]
+    assert found.gammas == pytest.approx(expected)

@@ -11,7 +11,7 @@ from calibench.lab.study.load import StudyFileError, load_study, study_from_tabl
 from calibench.lab.study.run import DEMO_STUDY
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.schedule import Cosine, MultiStep, OneCycle
-from calibench.losses import CrossEntropy, EntropyRegularization, Focal, LpNorm
+from calibench.losses import LOSSES, CrossEntropy, EntropyRegularization, Focal, LpNorm
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -129,12 +129,11 @@ WRONG = {
     ),
     "unlike any loss": (
         SMALL.replace('"focal"', '"x"'),
-        "[[loss]]: unknown loss kind 'x'. "
-        "Choose from cross_entropy, lp_norm, entropy, focal.",
+        f"[[loss]]: unknown loss kind 'x'. Choose from {', '.join(LOSSES)}.",
     ),
     "loss of no kind": (
         SMALL.replace('kind = "focal"', ""),
-        "[[loss]]: missing kind. Choose from cross_entropy, lp_norm, entropy, focal.",
+        f"[[loss]]: missing kind. Choose from {', '.join(LOSSES)}.",
     ),
     "unknown model": (
         SMALL.replace("resnet18", "resnet81"),

@@ -5,15 +5,28 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, minimize, minimize_scalar, root
 
 from calibench.errors import ParameterError
 from calibench.losses import (
+    ACLS,
+    FLSD,
     LOSSES,
+    MDCA,
+    MMCE,
+    AdaFocal,
+    Brier,
     CrossEntropy,
+    DualFocal,
     EntropyRegularization,
     Focal,
+    FocalSchedule,
+    LabelSmoothing,
+    LogitNorm,
     LpNorm,
+    MarginSmoothing,
+    SoftBinnedECE,
+    Squentropy,
 )
 
 LABEL = 1
@@ -51,6 +64,9 @@ def minimiser(loss, num_classes):
     [
         CrossEntropy(smoothing=0.05),
         CrossEntropy(smoothing=0.9),
+        LabelSmoothing(eps=0.05),
+        LabelSmoothing(eps=0.05, over="other_classes"),
+        LabelSmoothing(eps=0.45, over="other_classes"),
         EntropyRegularization(alpha=0.15),
         EntropyRegularization(alpha=0.3),
         EntropyRegularization(alpha=1),
@@ -153,17 +169,107 @@ def test_norms_choose_the_gauge():
     assert logits.mean() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [CrossEntropy(), Focal(gamma=0.5), Focal(gamma=3)])
-def test_cross_entropy_and_focal_never_stop(loss):
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 40])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        MarginSmoothing(margin=3, alpha=1),
+        MarginSmoothing(margin=3, alpha=0.02),
+        MarginSmoothing(margin=3, alpha=0.005),
+        MarginSmoothing(margin=0, alpha=0.01),
+    ],
+    ids=str,
+)
+def test_margin(loss, num_classes):
+    def symmetric(gap):
+        logits = np.zeros(num_classes)
+        logits[LABEL] = gap
+        return logits
+
+    # Convex, and symmetric in the other classes: some minimum has them equal.
+    found = minimize_scalar(
+        lambda gap: value_and_gradient(loss, symmetric(gap))[0],
+        bounds=(0, 30),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    optimum = symmetric(found.x)
+    assert label_probability(optimum) == pytest.approx(
+        loss.target_confidence(num_classes), abs=1e-6
+    )
+    steps = np.random.default_rng(0).normal(size=(200, num_classes)) * 1e-3
+    assert all(value_and_gradient(loss, optimum + s)[0] >= found.fun for s in steps)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ACLS(margin=3, top=0.1, others=0.01),
+        ACLS(margin=1, top=0.5, others=0.3),
+        ACLS(margin=0, top=0.01, others=2),
+    ],
+    ids=str,
+)
+def test_acls_rests_where_its_gradient_vanishes(loss, num_classes):
+    # Its gradient is not that of its values, so a root is sought and not a minimum.
+    begin = np.zeros(num_classes)
+    begin[LABEL] = loss.margin + 1
+    found = root(lambda z: value_and_gradient(loss, z)[1], begin, tol=1e-13)
+    assert np.abs(found.fun).max() < 1e-9
+    assert label_probability(found.x) == pytest.approx(
+        loss.target_confidence(num_classes), abs=1e-8
+    )
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 40])
+@pytest.mark.parametrize("tau", [0.2, 0.5, 3])
+def test_logit_norm(tau, num_classes):
+    loss = LogitNorm(tau=tau)
+    found = minimize(
+        lambda logits: value_and_gradient(loss, logits),
+        start(num_classes) + 3 * np.eye(num_classes)[LABEL],
+        jac=True,
+        method="BFGS",
+        options={"gtol": 1e-12, "maxiter": 5000},
+    )
+    # The probability that it trains is that of the divided logits, e^-loss.
+    assert math.exp(-found.fun) == pytest.approx(
+        loss.target_confidence(num_classes), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Brier(),
+        DualFocal(gamma=3),
+        FLSD(),
+        FocalSchedule(),
+        AdaFocal(),
+        AdaFocal(num_bins=2, gammas=(3, -2), edges=(0.7,)),
+        Squentropy(),
+        MMCE(weight=3),
+        MDCA(weight=3),
+        SoftBinnedECE(weight=3),
+        SoftBinnedECE(weight=3, norm=1),
+        CrossEntropy(),
+        Focal(gamma=0.5),
+        Focal(gamma=3),
+    ],
+    ids=str,
+)
+def test_losses_that_never_stop(loss):
     assert loss.target_confidence(10) == 1
+    # No loss comes nearer to 0 at a lower confidence, up to 1 - 1e-12.
     margins = [0.0, 1.0, 5.0, 20.0, 30.0]
     values = []
     for margin in margins:
         logits = np.zeros(10)
         logits[LABEL] = margin
         values.append(value_and_gradient(loss, logits)[0])
-    assert values == sorted(values, reverse=True)
-    assert values[-1] < 1e-12 < values[0]
+    assert values[-1] == min(values)
+    assert values[-1] < 1e-11 < values[0]
 
 
 @pytest.mark.parametrize(
@@ -190,10 +296,55 @@ def test_entropy_solves_its_equation(alpha, num_classes):
 
 @pytest.mark.parametrize("num_classes", [2, 3, 10, 1000])
 @pytest.mark.parametrize("target", [0.501, 0.75, 0.95, 0.999999, 1])
-@pytest.mark.parametrize("kind", ["cross_entropy", "lp_norm", "entropy"])
+@pytest.mark.parametrize(
+    "kind", ["cross_entropy", "lp_norm", "entropy", "label_smoothing"]
+)
 def test_for_target_confidence_is_the_inverse(kind, target, num_classes):
     loss = LOSSES[kind].for_target_confidence(target, num_classes)
     assert loss.target_confidence(num_classes) == pytest.approx(target, abs=1e-12)
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 1000])
+@pytest.mark.parametrize("target", [0.501, 0.75, 0.95, 0.999999])
+def test_for_target_confidence_of_the_losses_with_a_margin(target, num_classes):
+    for loss in (
+        LogitNorm.for_target_confidence(target, num_classes),
+        MarginSmoothing.for_target_confidence(target, num_classes, alpha=1),
+        ACLS.for_target_confidence(target, num_classes, others=200),
+        LabelSmoothing.for_target_confidence(target, num_classes, over="other_classes"),
+    ):
+        assert loss.target_confidence(num_classes) == pytest.approx(target, abs=1e-12)
+
+
+def test_a_target_of_one_takes_the_penalties_away():
+    assert MarginSmoothing.for_target_confidence(1, 10).alpha == 0
+    assert ACLS.for_target_confidence(1, 10) == ACLS(top=0, others=0)
+    assert Brier.for_target_confidence(1, 10) == Brier()
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda: LogitNorm.for_target_confidence(1, 10), "asks for tau = 0"),
+        (lambda: Brier.for_target_confidence(0.9, 10), "no parameter for 0.9"),
+        (
+            lambda: MarginSmoothing.for_target_confidence(0.9, 10, alpha=0.01),
+            "at least 0.0111",
+        ),
+        (
+            lambda: ACLS.for_target_confidence(0.9, 10, others=0.01),
+            "others = 0.01 is too small .* Take 0.0113",
+        ),
+        (lambda: ACLS.for_target_confidence(0.9, 10, others=0), "too small"),
+        (
+            lambda: LabelSmoothing.for_target_confidence(0.9, 10, over="label"),
+            "convention",
+        ),
+    ],
+)
+def test_a_target_out_of_reach_is_refused(choose, message):
+    with pytest.raises(ParameterError, match=message):
+        choose()
 
 
 @pytest.mark.parametrize("p", [1, 1.0001, 1.5, 2, 7, math.inf])
@@ -222,9 +373,23 @@ def test_a_target_out_of_range_is_refused(kind, target):
 
 
 @pytest.mark.parametrize("target", [0.5, 0.95, 1])
-def test_focal_cannot_be_matched(target):
-    with pytest.raises(ParameterError, match="1 for every gamma"):
-        Focal.for_target_confidence(target, 10)
+@pytest.mark.parametrize(
+    ("cls", "parameter"),
+    [
+        (Focal, "gamma"),
+        (DualFocal, "gamma"),
+        (FLSD, "gammas"),
+        (FocalSchedule, "gammas"),
+        (AdaFocal, "gamma"),
+        (Squentropy, "alpha"),
+        (MMCE, "weight"),
+        (MDCA, "weight"),
+        (SoftBinnedECE, "weight"),
+    ],
+)
+def test_what_never_stops_cannot_be_matched(cls, parameter, target):
+    with pytest.raises(ParameterError, match=f"1 for every {parameter}"):
+        cls.for_target_confidence(target, 10)
 
 
 @pytest.mark.parametrize("num_classes", [1, 0, -3, True])
@@ -248,3 +413,21 @@ def test_focal_is_under_confident_where_labels_are_uncertain(detached, expected)
 
     gap = brentq(mean_gradient, 0, 5)
     assert 1 / (1 + math.exp(-gap)) == pytest.approx(expected, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (MarginSmoothing(margin=10), 0.9996),
+        (MarginSmoothing(margin=6), 0.978),
+        (LogitNorm(tau=0.04), 1.0),
+        (LogitNorm(tau=0.2), 0.956),
+        (LogitNorm(tau=1), 0.242),
+        (LabelSmoothing(eps=0.05), 0.955),
+        (LabelSmoothing(eps=0.05, over="other_classes"), 0.95),
+    ],
+    ids=str,
+)
+def test_known_targets_for_ten_classes(loss, expected):
+    found = loss.target_confidence(num_classes=10)
+    assert found == pytest.approx(expected, abs=6e-4)

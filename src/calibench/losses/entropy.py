@@ -3,8 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from calibench.losses.log_probability import log_probs, of_labels
+from calibench.losses.fused import fused
+from calibench.losses.log_probability import (
+    log_probs,
+    of_labels,
+    softmax_into,
+    subtract_one_hot,
+)
 from calibench.losses.parameters import (
+    confidence_of_gap,
+    logit_gap,
     require_coefficient,
     require_num_classes,
     require_target,
@@ -41,10 +49,27 @@ class EntropyRegularization:
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
+        return fused(self, logits, labels)
+
+    def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
         log_p = log_probs(logits)
         # ln p stays finite where p underflows to 0, so p ln p is 0 there and not NaN.
         negative_entropy = (log_p.exp() * log_p).sum(dim=1)
         return self.alpha * negative_entropy - of_labels(log_p, labels)
+
+    def with_gradient(
+        self, logits: Logits, labels: Labels, gradient: Logits
+    ) -> PerExample:
+        largest, log_top = softmax_into(gradient, logits)
+        log_p = (logits - largest).add_(log_top)
+        log_likelihood = of_labels(log_p, labels)
+        products = log_p.mul_(gradient)
+        negative_entropy = products.sum(dim=1, keepdim=True)
+        # p - e + alpha (p ln p - p sum_k p_k ln p_k)
+        gradient.mul_(1 - self.alpha * negative_entropy)
+        gradient.add_(products, alpha=self.alpha)
+        subtract_one_hot(gradient, labels)
+        return self.alpha * negative_entropy.squeeze(1) - log_likelihood
 
     def target_confidence(self, num_classes: int) -> float:
         """Return the p in (1/K, 1] with ln[(K - 1) p / (1 - p)] = 1 / (alpha p).
@@ -58,7 +83,7 @@ class EntropyRegularization:
         others = require_num_classes(num_classes) - 1
         if self.alpha == 0:
             return 1.0
-        return 1 / (1 + others * math.exp(-_logit_gap(self.alpha, others)))
+        return confidence_of_gap(_optimal_gap(self.alpha, others), num_classes)
 
     @classmethod
     def for_target_confidence(
@@ -76,12 +101,10 @@ class EntropyRegularization:
         target = require_target(target, num_classes)
         if target == 1:
             return cls(alpha=0.0)
-        # ln[(K - 1) p / (1 - p)], exact also where p is barely above 1/K.
-        gap = math.log1p((num_classes * target - 1) / (1 - target))
-        return cls(alpha=1 / (target * gap))
+        return cls(alpha=1 / (target * logit_gap(target, num_classes)))
 
 
-def _logit_gap(alpha: float, others: int) -> float:
+def _optimal_gap(alpha: float, others: int) -> float:
     """Return the root d of alpha d = 1 + others exp(-d), others = K - 1.
 
     d is the label's logit minus any other. The difference of the two sides is concave

@@ -7,7 +7,11 @@ the sum over classes. float32 and float64 stay as they are.
 import torch
 from torch.nn import functional as F
 
-from calibench.shapes import Labels, Logits, PerExample
+from calibench.shapes import Labels, Logits, PerExample, PerRow
+
+# On a CPU torch's softmax takes six times as long as its parts for 10 classes, and
+# two thirds as long for a thousand.
+_FEW_CLASSES = 64
 
 
 def widened(logits: Logits) -> Logits:
@@ -28,6 +32,25 @@ def log_probs(logits: Logits) -> Logits:
     return F.log_softmax(widened(logits), dim=1)
 
 
+def softmax_into(probs: Logits, logits: Logits) -> tuple[PerRow, PerRow]:
+    """Write the softmax into `probs`; return each row's largest logit and its ln p.
+
+    Then ln p = z - max z + ln max p for every class, finite where p underflows: the
+    largest p is 1 / sum_k exp(z_k - max z). A softmax and a difference take half the
+    time of a log-softmax and an exponential.
+
+    >>> softmax_into(torch.empty(1, 2), torch.tensor([[3.0, 3.0]]))
+    (tensor([[3.]]), tensor([[-0.6931]]))
+    """
+    largest = logits.amax(dim=1, keepdim=True)
+    if logits.shape[1] > _FEW_CLASSES:
+        torch.softmax(logits, dim=1, out=probs)
+        return largest, probs.amax(dim=1, keepdim=True).log()
+    total = torch.sub(logits, largest, out=probs).exp_().sum(dim=1, keepdim=True)
+    probs.div_(total)
+    return largest, -total.log()
+
+
 def of_labels(values: Logits, labels: Labels) -> PerExample:
     """Return each example's value at its label.
 
@@ -37,6 +60,18 @@ def of_labels(values: Logits, labels: Labels) -> PerExample:
     tensor([2.])
     """
     return values.gather(1, labels.long()[:, None]).squeeze(1)
+
+
+def subtract_one_hot(probs: Logits, labels: Labels) -> None:
+    """Subtract 1 at each example's label, in place.
+
+    >>> probs = torch.tensor([[0.25, 0.75]])
+    >>> subtract_one_hot(probs, torch.tensor([1]))
+    >>> probs
+    tensor([[ 0.2500, -0.2500]])
+    """
+    index = labels.long()[:, None]
+    probs.scatter_add_(1, index, probs.new_full((1, 1), -1).expand_as(index))
 
 
 def label_log_odds(logits: Logits, labels: Labels) -> PerExample:

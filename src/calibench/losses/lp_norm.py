@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 import torch
 
-from calibench.losses.log_probability import log_probs, of_labels, widened
+from calibench.losses.fused import fused
+from calibench.losses.log_probability import (
+    log_probs,
+    of_labels,
+    softmax_into,
+    subtract_one_hot,
+)
 from calibench.losses.parameters import (
     require_coefficient,
     require_num_classes,
     require_real,
     require_target,
 )
-from calibench.shapes import Labels, Logits, PerExample, Scalar
+from calibench.shapes import Labels, Logits, PerExample, PerRow, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +60,20 @@ class LpNorm:
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
-        wide = widened(logits)
-        return self.alpha * _norm(wide, self.p) - of_labels(log_probs(wide), labels)
+        return fused(self, logits, labels)
+
+    def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
+        return self.alpha * _norm(logits, self.p) - of_labels(log_probs(logits), labels)
+
+    def with_gradient(
+        self, logits: Logits, labels: Labels, gradient: Logits
+    ) -> PerExample:
+        largest, log_top = softmax_into(gradient, logits)
+        log_likelihood = of_labels(logits, labels) - (largest - log_top).squeeze(1)
+        subtract_one_hot(gradient, labels)
+        norm, direction, length = _norm_and_slope(logits, self.p)
+        gradient.addcdiv_(direction, length, value=self.alpha)
+        return self.alpha * norm - log_likelihood
 
     def target_confidence(self, num_classes: int) -> float:
         """Return max(1/K, 1 - alpha c), c the cost of a unit gap between logits.
@@ -91,13 +109,34 @@ class LpNorm:
 
 
 def _norm(logits: Logits, p: float) -> PerExample:
-    if p in {1, math.inf}:
+    if p == 1:
+        return logits.abs().sum(dim=1)
+    if p == math.inf:
         return torch.linalg.vector_norm(logits, p, dim=1)
     # Powers of logits overflow; of their ratios to the largest they do not. The norm
     # is homogeneous, so the scale adds nothing to the gradient and is held constant.
     scale = logits.detach().abs().amax(dim=1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1)
     return scale.squeeze(1) * torch.linalg.vector_norm(logits / scale, p, dim=1)
+
+
+def _norm_and_slope(logits: Logits, p: float) -> tuple[PerExample, Logits, PerRow]:
+    """Return the norm, and its gradient as a fraction: 0 where there is none."""
+    if p == 1:
+        sign = logits.sign()
+        norm = torch.linalg.vecdot(sign, logits)
+        return norm, sign, torch.ones_like(norm)[:, None]
+    largest = logits.abs().amax(dim=1, keepdim=True)
+    if p == math.inf:
+        ties = (logits.abs() == largest).to(logits.dtype)
+        return largest.squeeze(1), logits.sign() * ties, ties.sum(dim=1, keepdim=True)
+    ratio = logits / torch.where(largest > 0, largest, 1)
+    # sign(r) |r|^(p - 1), whose product with r sums to the p-th power of the norm.
+    powers = ratio if p == 2 else (ratio.abs() ** (p - 1)).copysign_(ratio)
+    length = torch.linalg.vecdot(powers, ratio)[:, None] ** (1 / p)
+    # Zero logits have no direction.
+    divisor = torch.where(length > 0, length ** (p - 1), 1)
+    return (largest * length).squeeze(1), powers, divisor
 
 
 def _unit_gap_norm(p: float, num_classes: int) -> float:

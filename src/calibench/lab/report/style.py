@@ -101,12 +101,14 @@ def loss_styles(losses: Sequence[LossEntry]) -> dict[str, LossStyle]:
     """Return the style of every loss, by name.
 
     A kind always has its color, whatever else a study holds. Further losses of a kind
-    share the color and take other dashes and markers; kinds that are not on the menu
+    share the color and take other dashes and markers; kinds beside the study's four
     take the colors that are left.
     """
     kinds = list(dict.fromkeys(loss.kind for loss in losses))
     unknown = [kind for kind in kinds if kind not in _KINDS]
-    first = _KINDS | {kind: _OTHERS[i % len(_OTHERS)] for i, kind in enumerate(unknown)}
+    # Colors come again, with other dashes and markers.
+    others = [_variant(_OTHERS[i % 3], i // 3) for i in range(len(unknown))]
+    first = _KINDS | dict(zip(unknown, others, strict=True))
     seen: dict[str, int] = {}
     styles = {}
     for loss in losses:

@@ -71,11 +71,47 @@ def _focal(parameters: Mapping[str, Any]) -> str:
     return f"focal (γ = {parameters['gamma']:g}{detached})"
 
 
+def _label_smoothing(parameters: Mapping[str, Any]) -> str:
+    others = ", others" if parameters.get("over") == "other_classes" else ""
+    return f"label smoothing (ε = {parameters['eps']:g}{others})"
+
+
+def _flsd(parameters: Mapping[str, Any]) -> str:
+    return "FLSD-" + "".join(format(gamma, "g") for gamma in parameters["gammas"])
+
+
+def _focal_schedule(parameters: Mapping[str, Any]) -> str:
+    return f"focal (γ = {', '.join(format(g, 'g') for g in parameters['gammas'])})"
+
+
+def _with(name: str, *symbols: tuple[str, str]) -> Callable[[Mapping[str, Any]], str]:
+    """Return a label of a name and parameters, each with the symbol it is shown by."""
+
+    def label(parameters: Mapping[str, Any]) -> str:
+        said = [f"{symbol} = {parameters[key]:g}" for key, symbol in symbols]
+        return f"{name} ({', '.join(said)})" if said else name
+
+    return label
+
+
 _LOSS_LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cross_entropy": _cross_entropy,
     "lp_norm": _lp_norm,
     "entropy": _entropy,
     "focal": _focal,
+    "brier": _with("Brier"),
+    "label_smoothing": _label_smoothing,
+    "margin_smoothing": _with("MbLS", ("margin", "m"), ("alpha", "α")),
+    "acls": _with("ACLS", ("margin", "m")),
+    "logit_norm": _with("LogitNorm", ("tau", "τ")),
+    "squentropy": _with("squentropy", ("alpha", "α")),
+    "flsd": _flsd,
+    "focal_schedule": _focal_schedule,
+    "dual_focal": _with("dual focal", ("gamma", "γ")),
+    "adafocal": _with("AdaFocal"),
+    "mmce": _with("MMCE", ("weight", "λ")),
+    "mdca": _with("MDCA", ("weight", "λ")),
+    "soft_binned_ece": _with("soft-binned ECE", ("weight", "λ")),
 }
 
 

@@ -129,6 +129,7 @@ def _commit(
     for name, values in logits.items():
         if not bool(values.isfinite().all()):
             return f"epoch {epoch.index}: logits of the {name} split are not finite."
+    run.learn(logits)
     inferred = perf_counter()
     trained = {
         "epoch": epoch.index,

@@ -235,6 +235,8 @@ def _name(kind: str, loss: Any) -> str:  # noqa: ANN401 - a dataclass
 
 def _short(value: object) -> str:
     # 1e+06 is written 1e06: a plus sign has no place in a file name.
+    if isinstance(value, tuple):
+        return "_".join(_short(each) for each in value)
     text = format(value, "g") if isinstance(value, float) else str(value)
     return text.replace("+", "")
 

@@ -29,6 +29,7 @@ from calibench.lab.training.devices import (
 )
 from calibench.lab.training.fingerprint import fingerprint
 from calibench.lab.training.loop import Epoch, infer, sgd, train
+from calibench.lab.training.run_loss import RunLoss
 from calibench.losses import Loss
 from calibench.models import build_model
 from calibench.predictions import Predictions
@@ -64,6 +65,7 @@ class PreparedRun:
     splits: Splits
     fingerprint: dict[str, str]
     state: TrainingState
+    loss: RunLoss
     batches: TrainingBatches
     measured: dict[str, DeviceImages]
 
@@ -86,6 +88,7 @@ class PreparedRun:
         ).to(device)
         # The format in which convolutions are fastest; part of the fingerprint.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loss = RunLoss(spec.named_loss.loss)
         images = on_device(splits.train.examples, device)
         batches = TrainingBatches(
             images=images,
@@ -105,22 +108,24 @@ class PreparedRun:
             dataset=dataset,
             splits=splits,
             fingerprint=fingerprint(device, dataset.digest),
-            state=TrainingState(model, sgd(model, spec.train)),
+            state=TrainingState(model, sgd(model, spec.train), loss),
+            loss=loss,
             batches=batches,
             measured=measured,
         )
 
     def epochs(self, epochs: range, is_stopping: Callable[[], bool]) -> Iterator[Epoch]:
         """Train, yielding after every epoch."""
-        return train(
-            self.state.model,
-            self.spec.named_loss.loss,
-            self.batches,
-            self.state.optimizer,
-            self.spec.train,
-            epochs,
-            is_stopping=is_stopping,
-        )
+        for index in epochs:
+            yield from train(
+                self.state.model,
+                self.loss.at((index - 1) / self.spec.train.epochs),
+                self.batches,
+                self.state.optimizer,
+                self.spec.train,
+                range(index, index + 1),
+                is_stopping=is_stopping,
+            )
 
     def logits(self, is_stopping: Callable[[], bool]) -> dict[str, Tensor]:
         """Return what the network says about every measured split."""
@@ -133,6 +138,12 @@ class PreparedRun:
             )
             for name, images in self.measured.items()
         }
+
+    def learn(self, logits: Mapping[str, Tensor]) -> None:
+        """Let a loss that learns move on; nothing of the test split reaches it."""
+        split = self.splits.selection
+        labels = torch.as_tensor(split.examples.labels, dtype=torch.int64)
+        self.loss.learn(logits["selection"], labels)
 
     def predictions(self, logits: Mapping[str, Tensor]) -> dict[str, Predictions]:
         """Return finite logits beside the labels that they are about."""

@@ -7,7 +7,8 @@ from pickle import UnpicklingError  # noqa: TID251 - torch.load raises it
 import torch
 from torch import nn
 
-from calibench.errors import IntegrityError
+from calibench.errors import IntegrityError, ParameterError
+from calibench.lab.training.run_loss import RunLoss
 
 # What torch raises on bytes that are no checkpoint, or one of something else.
 _FOREIGN = (
@@ -17,15 +18,21 @@ _FOREIGN = (
     TypeError,
     EOFError,
     UnpicklingError,
+    ParameterError,
 )
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that moves during training; the rest follows from the spec."""
+    """Everything that moves during training; the rest follows from the spec.
+
+    Attributes:
+        loss: That of the run; only a loss that learns moves.
+    """
 
     model: nn.Module
     optimizer: torch.optim.SGD
+    loss: RunLoss | None = None
 
     def to_bytes(self) -> bytes:
         """Return the state; equal states give equal bytes."""
@@ -34,6 +41,8 @@ class TrainingState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        if self.loss is not None and self.loss.learns:
+            content["loss"] = self.loss.parameters()
         torch.save(content, buffer)
         return buffer.getvalue()
 
@@ -50,6 +59,8 @@ class TrainingState:
             )
             self.model.load_state_dict(loaded["model"])
             self.optimizer.load_state_dict(loaded["optimizer"])
+            if self.loss is not None and self.loss.learns:
+                self.loss.restore(loaded["loss"])
         except _FOREIGN as error:
             msg = f"the checkpoint is not one of this model and optimizer: {error}"
             raise IntegrityError(msg) from error
