@@ -10,15 +10,12 @@ from calibench.metrics.smooth import (
     cells_of,
     mean_size,
     series_of_moments,
-    smooth_error_of,
-    smooth_error_of_sums,
 )
-from calibench.predictions import Counts
 
 # For a floor, a coarser grid than that of `smooth_ece` will do: with two moments and
 # this many cells per kernel width a replicate is off by a few parts in ten thousand.
 _CELLS_PER_WIDTH = 8
-_LARGEST_GRID = 2**13
+_FIRST_GRID, _LARGEST_GRID = 2**9, 2**13
 # Terms of the series of replicates at a time.
 _BLOCK = 2**20
 _PILOTS = 4
@@ -38,8 +35,7 @@ def redrawn_smooth(drawing: Drawing) -> Float64[np.ndarray, " replicates"]:
     size, width, scores = 0, 1.0, []
     for right in drawing.right():
         if not size:
-            pilots = [_pilot(ascending, expected, row, many) for row in right[:_PILOTS]]
-            width = max(min(pilots), _CELLS_PER_WIDTH / _LARGEST_GRID)
+            width = _least_width(ascending, expected, right[:_PILOTS], total)
             size = 2 ** math.ceil(math.log2(_CELLS_PER_WIDTH / width))
         first, which = _distinct(right, ascending < 1)
         found = []
@@ -67,15 +63,22 @@ def _distinct(
     return first, which.ravel()
 
 
-def _pilot(
+def _least_width(
     ascending: Float64[np.ndarray, " examples"],
     expected: Float64[np.ndarray, " examples"],
-    right: Bool[np.ndarray, " examples"] | Int64[np.ndarray, " examples"],
-    counts: Counts | None,
+    pilots: Right,
+    total: int,
 ) -> float:
-    if counts is None:
-        return smooth_error_of(ascending, right)
-    return smooth_error_of_sums(ascending, expected - right, int(counts.sum()))
+    """The smallest smooth error of a few replicates, on a grid fine enough for it."""
+    size = _FIRST_GRID
+    while True:
+        series = _redrawn_series(ascending, expected, pilots, size) / total
+        width = float(_fixed_points(series, _CELLS_PER_WIDTH / size).min())
+        if width * size >= _CELLS_PER_WIDTH:
+            return width
+        if size == _LARGEST_GRID:
+            return _CELLS_PER_WIDTH / _LARGEST_GRID
+        size *= 4
 
 
 def _redrawn_series(
