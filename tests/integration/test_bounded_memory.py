@@ -26,11 +26,21 @@ print(state.num_examples, int(peak) >> 10)
 ROWS = {"small": 400_000, "large": 1_600_000}
 
 
-def write_columns(folder, logits, labels):
+def write_parquet(folder, logits, labels):
     columns = {f"logit_{k}": np.ascontiguousarray(logits[:, k]) for k in range(10)}
     path = folder / "a.parquet"
     table = pa.table({"label": labels} | columns)
     pq.write_table(table, path, row_group_size=4_000_000, use_dictionary=False)
+    return path
+
+
+def write_arrow(folder, logits, labels):
+    """One record batch."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), 10)
+    batch = pa.record_batch({"labels": labels, "logits": lists})
+    path = folder / "a.arrow"
+    with pa.ipc.new_file(path, batch.schema) as writer:
+        writer.write_batch(batch)
     return path
 
 
@@ -47,13 +57,14 @@ def measured(path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
-def test_four_times_the_rows_take_the_same_memory(tmp_path):
+@pytest.mark.parametrize("write", [write_parquet, write_arrow])
+def test_four_times_the_rows_take_the_same_memory(tmp_path, write):
     rng = np.random.default_rng(0)
     megabytes = []
     for name, rows in ROWS.items():
         (tmp_path / name).mkdir()
         logits = rng.standard_normal((rows, 10), dtype=np.float32)
-        path = write_columns(tmp_path / name, logits, np.zeros(rows, np.int8))
+        path = write(tmp_path / name, logits, np.zeros(rows, np.int8))
         found, peak = measured(path)
         assert found == rows
         megabytes.append(peak)

@@ -27,11 +27,13 @@ class RecordHeader:
         num_rows: How many rows.
         num_bytes: Of its body once it is unfolded.
         is_dictionary: Whether it holds the values of a dictionary, not rows.
+        is_packed: Whether it is compressed.
     """
 
     num_rows: int
     num_bytes: int
     is_dictionary: bool
+    is_packed: bool
 
 
 def record_headers(stream: BufferedReader, size: int) -> Iterator[RecordHeader]:
@@ -82,8 +84,8 @@ def _record_header(
     records = message.table(2)
     if kind == _DICTIONARY:
         records = records.table(1)
-    num_bytes = body
-    if records.has(3):
+    num_bytes, is_packed = body, records.has(3)
+    if is_packed:
         # Each packed part begins with its size once it is unfolded, or -1.
         num_bytes = 0
         for offset, length in records.pairs(2):
@@ -94,7 +96,7 @@ def _record_header(
     if num_rows < 0:
         msg = f"a record batch declares {num_rows:,} rows"
         raise ValueError(msg)
-    return RecordHeader(num_rows, num_bytes, kind == _DICTIONARY)
+    return RecordHeader(num_rows, num_bytes, kind == _DICTIONARY, is_packed)
 
 
 @dataclass(frozen=True)

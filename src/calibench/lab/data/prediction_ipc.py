@@ -1,8 +1,11 @@
 """Predictions in `.arrow` and `.feather`: files and streams of record batches."""
 
+import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import islice
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from calibench.errors import DataError
@@ -23,6 +26,7 @@ ArrowStream: TypeAlias = Any
 _LARGEST_BATCH = 2**28
 _FIRST_FEATHER = b"FEA1"
 _AROUND_HEADER = 2**13
+_STREAM_IN_FILE = 8
 
 
 def ipc_layout(file: StoredFile, wanted: Wanted) -> Layout:
@@ -58,26 +62,43 @@ def ipc_chunks(file: StoredFile, wanted: Wanted, span: Span) -> Iterator[RawChun
     Raises:
         DataError: It is damaged, or something else.
     """
-    with _opened(file) as stream:
+    with _opened(file) as (stream, mapped):
         columns = Columns.among(_schema(stream)[0], wanted)
-        batches = _batches(stream, columns.names, span.units)
-        yield from columns.chunks(batches, span.width, span.start)
+        batches = _batches(stream, columns.names, span.units, mapped)
+        for chunk in columns.chunks(batches, span.width, span.start):
+            yield chunk
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                # What has been counted stays in the system's cache, not in ours.
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _column(file: StoredFile, name: str) -> Iterator[Any]:
-    with _opened(file) as stream:
-        for batch in _batches(stream, [name], range(0)):
+    with _opened(file) as (stream, mapped):
+        for batch in _batches(stream, [name], range(0), mapped):
             yield batch.column(0)
 
 
 @contextmanager
-def _opened(file: StoredFile) -> Iterator[ArrowStream]:
+def _opened(file: StoredFile) -> Iterator[tuple[ArrowStream, mmap.mmap | None]]:
     pa = arrow_module("pyarrow")
     with damage("Arrow file"):
+        if file.system is None and not _is_packed(file):
+            # Batches are then read where they lie, a slice at a time. The map ends with
+            # the last array that lies in it.
+            with Path(file.path).open("rb") as opened:
+                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            yield pa.BufferReader(pa.py_buffer(mapped)), mapped
+            return
         # Through a stream of Python a batch would be in memory twice.
-        opened = pa.OSFile(file.path) if file.system is None else file.open()
-        with opened as stream:
-            yield stream
+        stored = pa.OSFile(file.path) if file.system is None else file.open()
+        with stored as stream:
+            yield stream, None
+
+
+def _is_packed(file: StoredFile) -> bool:
+    with file.open(block=_AROUND_HEADER) as stream:
+        first = next(record_headers(stream, file.size), None)
+    return first is not None and first.is_packed
 
 
 def _schema(stream: ArrowStream) -> tuple[Any, bool]:
@@ -85,14 +106,20 @@ def _schema(stream: ArrowStream) -> tuple[Any, bool]:
     return _reader(stream, is_file=is_file).schema, is_file
 
 
-def _batches(stream: ArrowStream, names: list[str], units: range) -> Iterator[Any]:
+def _batches(
+    stream: ArrowStream, names: list[str], units: range, mapped: mmap.mmap | None
+) -> Iterator[Any]:
     pa = arrow_module("pyarrow")
     schema, is_file = _schema(stream)
     fields = [schema.get_field_index(name) for name in names]
-    reader = _reader(stream, fields, is_file=is_file)
-    if is_file:
+    as_file = is_file and mapped is None
+    reader = _reader(stream, fields, is_file=as_file)
+    if mapped is not None:
+        # A file holds a stream. Its own reader would copy the columns of a batch.
+        batches: Iterable[Any] = islice(reader, units.start, units.stop or None)
+    elif is_file:
         numbers = units or range(reader.num_record_batches)
-        batches: Iterable[Any] = (reader.get_batch(i) for i in numbers)
+        batches = (reader.get_batch(i) for i in numbers)
     else:
         batches = reader
     for batch in batches:
@@ -111,7 +138,8 @@ def _reader(
 ) -> Any:  # noqa: ANN401
     ipc = arrow_module("pyarrow.ipc")
     options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-    stream.seek(0)
+    # A file is a stream between its marks.
+    stream.seek(0 if is_file or not _is_file(stream) else _STREAM_IN_FILE)
     opened = ipc.open_file if is_file else ipc.open_stream
     return opened(stream, options=options)
 
