@@ -5,7 +5,7 @@ softmax(f(z)). Each trial draws examples, labels and counts of judges, and asks 
 interval whether it holds the population's value.
 
     python benchmarks/canonical_coverage.py [--trials 400] [--examples 300 2000]
-        [--no-kernel]
+        [--no-kernel | --kernel-only]
 
 Prints a Markdown table of coverage in percent at the nominal 95 %; the standard error
 of a cell is about 1 at 400 trials. Pairs are most of the 20 CPU minutes with the
@@ -63,19 +63,24 @@ class Population:
         return (total - float((gap**2).sum())) / (POPULATION * (POPULATION - 1))
 
     def held(
-        self, num_examples: int, rng: np.random.Generator, *, with_kernel: bool
+        self, num_examples: int, rng: np.random.Generator, only: str | None = None
     ) -> dict[str, bool]:
-        """Whether each interval of one trial holds the truth."""
+        """Whether each interval of one trial holds the truth; "kernel", "truth" or all.
+
+        The kernel's are pairs of examples, those against the truth are not.
+        """
         rows = rng.integers(POPULATION, size=num_examples)
         posterior = self.posterior[rows]
         uniform = rng.random((num_examples, 1))
         labels = (uniform > posterior.cumsum(axis=1)[:, :-1]).sum(axis=1)
         some = Predictions.from_logits(self.some.logits[rows], labels)
         found: dict[str, bool] = {}
-        if with_kernel:
+        if only != "truth":
             pairs = PairStatistics.of(SortedExamples(some), BANDWIDTH)
             holds = _holds(pairs.interval(0.95), self.kernel_truth)
             found["squared_kernel_calibration_error"] = holds
+        if only == "kernel":
+            return found
         truths = {"a posterior": metrics.Truth.from_posterior(posterior)} | {
             f"{judges} judges": metrics.Truth.from_counts(
                 rng.multinomial(np.full(num_examples, judges), posterior)
@@ -99,7 +104,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--examples", type=int, nargs="+", default=[300, 2000])
-    parser.add_argument("--no-kernel", action="store_true", help="all but pairs")
+    part = parser.add_mutually_exclusive_group()
+    for flag, only, what in (
+        ("--no-kernel", "truth", "all but pairs"),
+        ("--kernel-only", "kernel", "pairs alone"),
+    ):
+        part.add_argument(
+            flag, dest="only", action="store_const", const=only, help=what
+        )
     options = parser.parse_args()
     columns: dict[str, dict[str, float]] = {}
     for name, sharpness in SHARPNESS.items():
@@ -107,9 +119,7 @@ def main() -> None:
         for num_examples in options.examples:
             rng, count = np.random.default_rng(num_examples), defaultdict[str, int](int)
             for _ in range(options.trials):
-                trial = population.held(
-                    num_examples, rng, with_kernel=not options.no_kernel
-                )
+                trial = population.held(num_examples, rng, options.only)
                 for key, holds in trial.items():
                     count[key] += holds
             columns[f"{name}, n = {num_examples:,}"] = {

@@ -220,8 +220,12 @@ def test_the_script_behind_the_printed_coverage_runs(monkeypatch):
     script = importlib.import_module("canonical_coverage")
     monkeypatch.setattr(script, "POPULATION", 1000)
     population = script.Population(1.6)
-    held = population.held(120, np.random.default_rng(0), with_kernel=True)
+    held = population.held(120, np.random.default_rng(0))
     assert NAMES[1] in held
+    alone = population.held(120, np.random.default_rng(0), "kernel")
+    assert alone == {NAMES[1]: held[NAMES[1]]}
+    against = population.held(120, np.random.default_rng(0), "truth")
+    assert {NAMES[1]: held[NAMES[1]]} | against == held
     # A posterior, few judges and many, of nine numbers each.
     assert len(held) == 1 + 3 * 9
     # Over pairs of different examples, as the slow definition has it.

@@ -1,4 +1,4 @@
-"""The scripts behind the printed coverage and bias still run."""
+"""The scripts behind the printed coverage, bias and speed of the panel still run."""
 
 import importlib
 
@@ -19,6 +19,7 @@ def scripts():
                 "interval_coverage",
                 "calibration_error_bias",
                 "quick_coverage",
+                "panel_speed",
             )
         ]
 
@@ -63,3 +64,13 @@ def test_the_truth_of_the_bias_is_the_printed_one(scripts, population):
     )
     means = scripts[1].estimates(population, 40, 2)
     assert means["`debiased_l1`"] < means["`top_label_ece`"]
+
+
+def test_the_panel_is_timed_for_every_model(scripts, monkeypatch, capsys):
+    speed = scripts[3]
+    monkeypatch.setattr(speed, "REPLICATES", (3, 1))
+    monkeypatch.setattr("sys.argv", ["panel_speed", "--rows", "60", "--rounds", "1"])
+    speed.main()
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].startswith("| logits times | replicates | CPU s")
+    assert len(rows) == 2 + 2 * len(speed.SHARPNESS)
