@@ -97,6 +97,23 @@ def plan(
 
 
 @app.command()
+def explain(
+    study: StudyFile,
+    data: DataDir = None,
+    *,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what each loss of a study asks for, and which do not compare."""
+    from calibench.lab.study.explain import explained
+    from calibench.lab.study.load import load_study
+
+    spec = load_study(study, allow_code=allow_code)
+    found = explained(spec, spec.dataset.shape(data_dir(data)).num_classes)
+    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+
+
+@app.command()
 def run(
     study: StudyFile,
     store: Annotated[Path, typer.Option(help="Folder to keep everything in.")],
