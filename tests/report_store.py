@@ -1,7 +1,7 @@
 """A study in a store, made by hand in a moment: what the report's tests read."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ SIZES = {"selection": 40, "calibration": 120, "test": 400}
 
 CROSS_ENTROPY = {"kind": "cross_entropy", "name": "cross_entropy", "smoothing": 0.0}
 LP_NORM = {"kind": "lp_norm", "name": "lp_norm-alpha0.05", "alpha": 0.05, "p": 1.0}
+ENTROPY = {"kind": "entropy", "name": "entropy-alpha0.3", "alpha": 0.3}
 FOCAL = {"kind": "focal", "name": "focal-gamma3", "gamma": 3.0, "detached": False}
 
 
@@ -25,6 +26,7 @@ class Course:
         sharpness: What the true log-posterior is multiplied by, epoch by epoch: above
             1 is over-confident. Empty: the run has not begun.
         outcome: "finished", "diverged", or None for one that is not over.
+        dropped: Epochs whose predictions are not kept.
     """
 
     sharpness: tuple[float, ...] = (1.0, 1.0)
@@ -32,6 +34,7 @@ class Course:
     reason: str | None = None
     failure: str | None = None
     drift: tuple[str, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 def write_store(
@@ -45,12 +48,13 @@ def write_store(
     with_posterior=True,
     name="small",
     toml="# a study\n",
+    claims=(),
 ):
     """Make a store; runs that `courses` does not name are calibrated throughout."""
     grid = [(m, loss, s) for s in seeds for m in models for loss in losses]
     study = {
         "name": name,
-        "spec": spec(name, models, losses, seeds, epochs),
+        "spec": spec(name, models, losses, seeds, epochs) | {"claim": list(claims)},
         "runs": [f"{m}-{loss['name']}-seed{s}" for m, loss, s in grid],
     }
     store = Store.prepared(path, study, toml)
@@ -114,9 +118,10 @@ def _write_run(folder, place, course, *, with_posterior):
         truth = posteriors()
         folder.begin(_manifest(*place), _examples(truth, with_posterior))
         for epoch, sharpness in enumerate(course.sharpness, start=1):
-            folder.commit_epoch(
-                epoch, _epoch_files(epoch, truth, sharpness, place[2], with_posterior)
-            )
+            files = _epoch_files(epoch, truth, sharpness, place[2], with_posterior)
+            if epoch in course.dropped:
+                files = replace(files, predictions=None)
+            folder.commit_epoch(epoch, files)
     if course.drift:
         folder.commit_event("drift", changes=list(course.drift), fingerprint={})
     if course.outcome is not None and course.sharpness:

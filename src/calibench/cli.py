@@ -162,6 +162,16 @@ def score(store: StoreDir, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def claims(store: StoreDir, *, as_json: AsJson = False) -> None:
+    """Judge what is claimed of the losses: confirmed, refuted or undecided."""
+    from calibench.lab.study.claims import judge
+    from calibench.lab.study.claims_text import claims_text
+
+    found = judge(store)
+    print_content(found.to_dict() if as_json else claims_text(found), as_json=as_json)
+
+
+@app.command()
 def report(
     store: StoreDir,
     out: Annotated[

@@ -86,6 +86,37 @@ def test_status_of_a_study_that_has_not_begun(tiny_store, tmp_path):
         assert row["test_error_rate"] is None
 
 
+def test_claims_are_judged_and_never_fail(tiny_store):
+    done = calibench("claims", tiny_store)
+    assert (done.code, done.err) == (0, "")
+    assert "C3: not applicable: the study has no L1 norm" in done.out
+    found = calibench("claims", tiny_store, "--json").json
+    assert [claim["name"] for claim in found["claims"]] == [
+        *("C1", "C2", "C3", "C4"),
+        *("T1", "T2"),
+    ]
+    assert all(claim["statement"] in done.out for claim in found["claims"])
+    (focal,) = found["claims"][3]["hypotheses"]
+    assert (focal["model"], focal["loss"], focal["num_examples"]) == (
+        "vgg16",
+        "focal-gamma2",
+        60,
+    )
+
+
+def test_a_claim_of_the_study_file_is_judged_without_training(tiny_store, tmp_path):
+    store = copied(tiny_store, tmp_path / "store")
+    toml = TINY + (
+        '[[claim]]\nname = "mine"\nmetric = "nll"\n'
+        'lower = "focal-gamma2"\nthan = "cross_entropy"\n'
+    )
+    done = calibench("run", study_file(tmp_path, toml), "--store", store.path)
+    assert done.err == "2 of 2 runs are done.\n"
+    assert (
+        calibench("claims", store.path, "--json").json["claims"][-1]["name"] == "mine"
+    )
+
+
 def test_report_prints_the_table_and_says_what_it_wrote(tiny_store, tmp_path):
     page = tmp_path / "page.html"
     done = calibench("report", tiny_store, "--out", page)

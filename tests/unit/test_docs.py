@@ -10,6 +10,12 @@ import torch
 
 from calibench.lab.data.sources import DATASETS
 from calibench.lab.data.splits import SplitSizes
+from calibench.lab.study.claim_spec import (
+    CLAIM_CALIBRATORS,
+    CLAIM_METRICS,
+    OWN_NAMES,
+    ClaimSpec,
+)
 from calibench.lab.study.load import _SCHEDULES, load_study, study_from_table
 from calibench.lab.study.spec import StudySpec
 from calibench.lab.training.recipe import Recipe
@@ -72,6 +78,20 @@ def test_every_loss_has_its_rows(kind, cls):
     assert f"`{cls.__name__}`" in row_of(
         text("losses.md").partition("Notation")[0], kind
     )
+
+
+def test_every_key_and_metric_of_a_claim_is_explained():
+    section = sections("study-file.md")["`[[claim]]`"]
+    assert all(row_of(section, each.name) for each in fields(ClaimSpec))
+    metrics = row_of(section, "metric")
+    assert all(f"`{name}`" in metrics for name in CLAIM_METRICS)
+    calibrators = row_of(section, "calibrator")
+    assert all(f'`"{name}"`' in calibrators for name in CLAIM_CALIBRATORS)
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_every_claim_that_comes_with_us_has_its_row(name):
+    assert f"| {name} |" in sections("claims.md")["What is claimed"]
 
 
 @pytest.mark.parametrize("name", MODELS)

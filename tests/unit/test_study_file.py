@@ -47,6 +47,15 @@ epochs = 2
 kind = "focal"
 gamma = 2
 """
+CLAIM = """
+[[claim]]
+name = "mine"
+metric = "top_label_ece"
+lower = "focal-gamma2"
+than = "other"
+"""
+# Beside the loss of SMALL.
+OTHER = '[[loss]]\nkind = "cross_entropy"\nname = "other"\n'
 
 
 def read(toml):
@@ -250,6 +259,64 @@ WRONG = {
         "keep = 1.5" + SMALL,
         "keep: must be text or a whole number, got 1.5.",
     ),
+    "one bracket for a claim": (
+        SMALL + OTHER + CLAIM.replace("[[claim]]", "[claim]"),
+        "[claim]: write [[claim]], with two brackets, for each claim.",
+    ),
+    "a claim about another loss": (
+        SMALL + OTHER + CLAIM.replace('"other"', '"othr"'),
+        "[[claim]] mine: unknown loss 'othr'. Did you mean 'other'?",
+    ),
+    "a claim about another model": (
+        SMALL + OTHER + CLAIM + 'models = ["resnet81"]',
+        "[[claim]] mine: unknown model 'resnet81'. Did you mean 'resnet18'?",
+    ),
+    "a claim about no model": (
+        SMALL + OTHER + CLAIM + "models = []",
+        "[[claim]] mine: models is empty. Name at least one, or leave it out.",
+    ),
+    "a claim about a model twice": (
+        SMALL + OTHER + CLAIM + 'models = ["resnet18", "resnet18"]',
+        "[[claim]] mine: models names one twice: ['resnet18', 'resnet18'].",
+    ),
+    "a claim about another metric": (
+        SMALL + OTHER + CLAIM.replace("top_label_ece", "ece"),
+        "[[claim]] mine: unknown metric 'ece'. Choose from confidence_gap, "
+        "top_label_ece, debiased_l2, nll, brier, error_rate, "
+        "true_calibration_error.",
+    ),
+    "a claim about another calibrator": (
+        SMALL + OTHER + CLAIM + 'calibrator = "temprature"',
+        "[[claim]] mine: unknown calibrator 'temprature'. Did you mean 'temperature'?",
+    ),
+    "a claim with another key": (
+        SMALL + OTHER + CLAIM + 'model = "resnet18"',
+        "[[claim]] mine: unknown key 'model'. Did you mean 'models'?",
+    ),
+    "a claim without a metric": (
+        SMALL + OTHER + CLAIM.replace("metric =", "#"),
+        "[[claim]] mine: missing 'metric', and it has no default.",
+    ),
+    "a claim without a name": (
+        SMALL + OTHER + CLAIM.replace("name =", "#"),
+        "[[claim]]: missing 'name', and it has no default.",
+    ),
+    "a claim with an empty name": (
+        SMALL + OTHER + CLAIM.replace('"mine"', '" "'),
+        "[[claim]]: ' ' is no name: 1 to 100 printable characters.",
+    ),
+    "a claim with the name of ours": (
+        SMALL + OTHER + CLAIM.replace('"mine"', '"C1"'),
+        "[[claim]]: C1 is a claim that comes with calibench.",
+    ),
+    "a claim twice": (
+        SMALL + OTHER + CLAIM + CLAIM,
+        "[[claim]] mine: twice. Give each a `name` of its own.",
+    ),
+    "a claim about one loss": (
+        SMALL + OTHER + CLAIM.replace('than = "other"', 'than = "focal-gamma2"'),
+        "[[claim]] mine: `lower` and `than` are both 'focal-gamma2'.",
+    ),
     "recipe out of range": (
         SMALL.replace("epochs = 2", "epochs = 2\nmomentum = 1"),
         "[train]: momentum must be in [0, 1), got 1.0.",
@@ -414,6 +481,8 @@ detached = true
         EXAMPLE,
         SMALL,
         RICH,
+        SMALL + OTHER + CLAIM,
+        SMALL + OTHER + CLAIM + 'models = ["resnet18"]\ncalibrator = "temperature"',
         RICH.replace("keep = 5", 'keep = "last"'),
         SMALL.replace("epochs = 2", 'epochs = 2\nschedule = "one_cycle"'),
         SMALL.replace(
@@ -501,6 +570,24 @@ def test_whatever_can_change_the_result_changes_the_run(change):
 def test_nothing_else_does(change):
     (before,), (after,) = read(SMALL).runs(), read(SMALL.replace(*change)).runs()
     assert before.run_id == after.run_id
+
+
+def test_a_claim_changes_no_run():
+    before, after = read(SMALL + OTHER), read(SMALL + OTHER + CLAIM)
+    (claim,) = after.claims
+    assert before.claims == ()
+    assert (claim.name, claim.models, claim.calibrator) == ("mine", None, "none")
+    assert [run.run_id for run in before.runs()] == [run.run_id for run in after.runs()]
+
+
+def test_a_claim_is_checked_beside_what_else_is_wrong():
+    toml = SMALL.replace("gamma = 2", "gamma = -2") + OTHER
+    told = problems(toml + CLAIM.replace("top_label_ece", "ece"))
+    # What the refused loss would have been called is not known, so not missed.
+    assert [line.partition(":")[0] for line in told] == [
+        "[[loss]] focal",
+        "[[claim]] mine",
+    ]
 
 
 def test_a_study_may_grow_and_keep_its_runs():

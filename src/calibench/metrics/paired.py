@@ -128,6 +128,22 @@ def of_squared_size(
     return of_normal(value, standard_error(pseudo, first.counts), level)
 
 
+def squared_size_terms(some: Predictions, *, num_bins: int = 15) -> Vector:
+    """Terms whose mean is the debiased squared calibration error, by jackknife.
+
+    What the error changes by without an example, times n - 1, around the error itself.
+    Their standard error is that of `of_squared_size`.
+
+    Example:
+        >>> some = Predictions.from_probs([[0.75, 0.25], [0.75, 0.25]], [0, 1])
+        >>> squared_size_terms(some).tolist()  # one pair: -1/4 times 3/4
+        [-0.1875, -0.1875]
+    """
+    left_out = (some.num_examples - 1) * _left_out(some, num_bins)
+    terms = left_out.mean() - left_out + debiased_l2(some, num_bins=num_bins)
+    return np.asarray(terms)
+
+
 def of_normal(value: float, error: float, level: float) -> Outcome:
     """Normal theory for a difference with a standard error."""
     half = quantile(level) * error

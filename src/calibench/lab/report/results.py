@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from calibench.errors import DataError, ParameterError
+from calibench.errors import ParameterError
 from calibench.lab.store import RunFolder, Store
 
 Row = dict[str, Any]
@@ -167,11 +166,7 @@ def read_results(path: Path) -> StudyResults:
     store = Store.existing(path)
     study = store.study()
     spec = study["spec"]
-    grid = product(spec["seeds"], spec["models"], [e["name"] for e in spec["loss"]])
-    runs = tuple(
-        _run_result(folder, *place)
-        for folder, place in _placed(store.runs(), list(grid), path)
-    )
+    runs = tuple(_run_result(*placed) for placed in store.placed_runs())
     if not any(run.last_epoch for run in runs):
         msg = (
             f"{path}: nothing to report, because no epoch of the study "
@@ -187,20 +182,6 @@ def read_results(path: Path) -> StudyResults:
         losses=tuple(_loss_entry(entry, runs) for entry in spec["loss"]),
         runs=runs,
     )
-
-
-def _placed(
-    folders: list[RunFolder], grid: list[tuple[int, str, str]], path: Path
-) -> list[tuple[RunFolder, tuple[int, str, str]]]:
-    """Pair each run with its seed, model and loss, even one that never began."""
-    if len(folders) != len(grid):
-        msg = (
-            f"{path / 'study.json'}: damaged: it lists {len(folders)} runs for a grid "
-            f"of {len(grid)}. Run the study file again with --store on this folder: "
-            "every run is kept."
-        )
-        raise DataError(msg)
-    return list(zip(folders, grid, strict=True))
 
 
 def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResult:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ class Store:
     def runs(self) -> list[RunFolder]:
         """Return every run that the study asks for, in its order."""
         return [self.run(run_id) for run_id in self.study()["runs"]]
+
+    def placed_runs(self) -> list[tuple[RunFolder, int, str, str]]:
+        """Return every run with its seed, model and loss, even one that never began.
+
+        Raises:
+            DataError: The study lists more runs than its grid has, or fewer.
+        """
+        spec, folders = self.study()["spec"], self.runs()
+        losses = [entry["name"] for entry in spec["loss"]]
+        grid = list(product(spec["seeds"], spec["models"], losses))
+        if len(folders) != len(grid):
+            msg = (
+                f"{self.path / 'study.json'}: damaged: it lists {len(folders)} runs "
+                f"for a grid of {len(grid)}. Run the study file again with --store on "
+                "this folder: every run is kept."
+            )
+            raise DataError(msg)
+        return [(folder, *place) for folder, place in zip(folders, grid, strict=True)]
 
 
 def _is_free(path: Path) -> bool:

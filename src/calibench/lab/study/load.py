@@ -11,6 +11,8 @@ from typing import Any
 from calibench.errors import ParameterError
 from calibench.lab.data.sources import DATASETS
 from calibench.lab.data.splits import SplitSizes
+from calibench.lab.study.claim_spec import ClaimSpec
+from calibench.lab.study.load_claims import claims
 from calibench.lab.study.own_code import CodeReader, OwnCode, OwnDataset, is_own
 from calibench.lab.study.spec import NamedLoss, StudySpec
 from calibench.lab.study.table_reader import TableReader
@@ -43,6 +45,7 @@ _KEYS = {  # of the study file, with the form each must have
     "loss": tuple[dict[str, Any], ...],
     # Written by calibench: the hashes of models of the user's own.
     "model_sources": dict[str, str],
+    "claim": tuple[dict[str, Any], ...],
 }
 
 
@@ -97,9 +100,7 @@ def _study(
     reader: TableReader, code: CodeReader, table: Mapping[str, Any]
 ) -> StudySpec | None:
     reader.known("study", table, _KEYS)
-    if isinstance(table.get("loss"), dict):
-        reader.add("[loss]", "write [[loss]], with two brackets, for each loss.")
-        table = {**table, "loss": [table["loss"]]}
+    table = _with_lists(reader, table)
     parts: dict[str, Any] = {
         key: reader.checked(key, form, table[key])
         for key, form in _KEYS.items()
@@ -123,7 +124,16 @@ def _study(
     if parts.get("loss") is not None:
         content["losses"] = _losses(reader, code, parts["loss"])
     content["own_models"] = _own_models(code, parts)
+    content["claims"] = _claims(reader, parts, content.get("losses", ()))
     return None if reader.problems else StudySpec(**content)
+
+
+def _with_lists(reader: TableReader, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read one table as a list of one, and note that it was meant as a list."""
+    alone = [key for key in ("loss", "claim") if isinstance(table.get(key), dict)]
+    for key in alone:
+        reader.add(f"[{key}]", f"write [[{key}]], with two brackets, for each {key}.")
+    return {**table, **{key: [table[key]] for key in alone}}
 
 
 def _check_values(reader: TableReader, parts: Mapping[str, Any]) -> None:
@@ -221,6 +231,16 @@ def _named_loss(
     if loss is None:
         return None
     return NamedLoss(name=name or _name(kind, loss), loss=loss)
+
+
+def _claims(
+    reader: TableReader, parts: Mapping[str, Any], losses: tuple[NamedLoss, ...]
+) -> tuple[ClaimSpec, ...]:
+    entries = parts.get("loss") or ()
+    # What a refused loss would have been called is not known.
+    names = [each.name for each in losses] if len(losses) == len(entries) else None
+    claimed = parts.get("claim") or ()
+    return claims(reader, claimed, losses=names, models=parts.get("models"))
 
 
 def _name(kind: str, loss: Any) -> str:  # noqa: ANN401 - a dataclass

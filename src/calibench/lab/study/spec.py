@@ -12,6 +12,7 @@ from calibench.lab.data.dataset import Dataset
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.data.splits import SplitSizes
 from calibench.lab.store.canonical import digest
+from calibench.lab.study.claim_spec import ClaimSpec
 from calibench.lab.study.own_code import OwnCode, model_factory
 from calibench.lab.training.recipe import Recipe
 from calibench.losses import LOSSES, Loss
@@ -104,6 +105,7 @@ class StudySpec:
         keep: Whose logits are stored: those of "all" epochs, of the "last", or of
             every k-th and the last where it is a number. Metrics are kept for all.
         own_models: By name, the models that are code of the user's own.
+        claims: What the study claims, beside what is claimed of every study.
     """
 
     name: str
@@ -118,6 +120,7 @@ class StudySpec:
     )
     keep: Literal["all", "last"] | int = "all"
     own_models: Mapping[str, OwnCode] = field(default_factory=dict)
+    claims: tuple[ClaimSpec, ...] = ()
 
     def runs(self) -> list[RunSpec]:
         """Return every run of the grid, in a fixed order."""
@@ -168,6 +171,7 @@ class StudySpec:
             "train": plain(self.train),
             "loss": [named.to_dict() for named in self.losses],
             **({"model_sources": sources} if sources else {}),
+            "claim": [plain(claim) for claim in self.claims],
         }
 
 
