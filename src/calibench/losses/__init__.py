@@ -9,6 +9,7 @@ from calibench.losses.entropy import EntropyRegularization
 from calibench.losses.flsd import FLSD
 from calibench.losses.focal import Focal
 from calibench.losses.focal_schedule import FocalSchedule
+from calibench.losses.from_hidden import loss_from_hidden
 from calibench.losses.label_smoothing import LabelSmoothing
 from calibench.losses.logit_norm import LogitNorm
 from calibench.losses.lp_norm import LpNorm
@@ -69,4 +70,5 @@ __all__ = [
     "SoftBinnedECE",
     "Squentropy",
     "TargetedLoss",
+    "loss_from_hidden",
 ]

@@ -20,7 +20,7 @@ class DualFocal:
 
     -(1 - p_y + p_j)^gamma ln p_y, gamma >= 0, with p_j the largest probability
     strictly below p_y, 0 where there is none. gamma = 0 is cross-entropy. At least 0,
-    unbounded above. Not proper: its optimum has the link `dual_focal_link`.
+    unbounded above. Not proper: `posthoc.LossLink` leads back from its optimum.
 
     Raises:
         ParameterError: gamma is not a finite number that is at least 0.

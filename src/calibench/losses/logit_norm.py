@@ -25,7 +25,7 @@ class LogitNorm:
 
     -ln softmax_y(z / (tau |z|)), tau > 0, |z| = sqrt(sum_k z_k^2 + 1e-6). Only the
     direction of the logits counts: what it trains is the probability of the *divided*
-    logits, which `logit_norm_link` restores, and says nothing about softmax(z). That
+    logits, which `posthoc.LossLink` restores, and says nothing about softmax(z). That
     link is exact for posteriors within reach of the length 1 / tau.
 
     Raises:

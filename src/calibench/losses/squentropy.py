@@ -17,7 +17,7 @@ class Squentropy:
 
     -ln p_y + alpha / (K - 1) sum over k != y of z_k^2, alpha >= 0. At least 0.
     alpha = 0 is cross-entropy. It changes when a constant is added to all logits. Not
-    proper: its optimum has the link `squentropy_link`.
+    proper: `posthoc.LossLink` leads back from its optimum.
 
     Raises:
         ParameterError: alpha is not a finite number that is at least 0.
