@@ -159,7 +159,9 @@ def _evaluated(
         )
         raise DataError(msg)
     # Impossible bins are refused now, not at the end of a long pass.
-    first = replace(held.predictions, weights=None)
+    first = replace(held.predictions.rows([0]), weights=None)
+    # A pass is not to hold what it does not need.
+    del held
     MetricState.of(first).class_bins(num_bins)
     found = _streamed(files, wanted, num_bins, how, one_pass=request.one_pass)
     if known is None:
