@@ -59,10 +59,14 @@ def of_top_label(
         The numbers; for some the most that the cells can change of them; and the number
         of bins of `ece_sweep`.
     """
+    # First, as it takes the most memory: none is held for others yet.
+    smooth, off = smooth_error(state)
+    of_kernel = _of_kernel(state, smooth, how)
     pieces, stats = Pieces.of(state), state.bins(how.num_bins)
     right = pieces.redrawn_right(how.replicates, how.seed)
     of_cells = np.add.reduceat(right, pieces.cell_starts, axis=1)
     redrawn = redrawn_stats(state.cells, stats, of_cells)
+    del of_cells
     found: Found = {}
     for name, (functional, interval) in OF_BINS.items():
         value = float(functional(stats))
@@ -76,8 +80,7 @@ def of_top_label(
     )
     swept = state_sweep(pieces, right, how.level)
     found["ece_sweep"] = (swept.value, swept.interval, swept.floor)
-    smooth, off = smooth_error(state)
-    found["smooth_ece"] = _of_kernel(state, smooth, how)
+    found["smooth_ece"] = of_kernel
     bounds = {
         "top_label_ece_equal_mass": mass.bound,
         "smooth_ece": off,
