@@ -16,6 +16,7 @@ from calibench.lab.data.prediction_layout import Wanted
 from calibench.lab.data.prediction_listing import files_among
 from calibench.lab.engines import Engine
 from calibench.lab.file_states import Pass, states_of_files
+from calibench.lab.further_passes import further_of_files
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.slow
@@ -53,6 +54,20 @@ def test_states_have_the_bits_of_one_process(folder):
             assert there[name].to_arrays()[part].tobytes() == array.tobytes()
     assert [each.rows for each in seen] == [300, 600, 900]
     assert seen[-1].size == pytest.approx(seen[-1].total, abs=3)
+
+
+def test_further_passes_have_the_bits_of_one_process(folder):
+    files, wanted = files_among([folder]), Wanted()
+    states = {None: states_of_files(files, wanted)[""]}
+    here, there = (
+        further_of_files(files, wanted, states, Pass(engine))[None]
+        for engine in (Engine(workers=2), Engine("ray"))
+    )
+    assert here.search.sums.count == 900
+    assert here.search.sums.units == there.search.sums.units
+    assert here.search.found == there.search.found
+    for name, cells in here.ranks.cells.items():
+        assert cells.rows.tobytes() == there.ranks.cells[name].rows.tobytes()
 
 
 def test_an_error_of_a_task_is_the_error_itself(folder):
