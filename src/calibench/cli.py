@@ -262,8 +262,9 @@ def _run(
 
 def _report(store: Path, out: Path, *, as_json: bool = False) -> None:
     from calibench.lab.report import write_report
+    from calibench.lab.study.claims import judge
 
-    written = write_report(store, out)
+    written = write_report(store, out, judge(store).to_dict())
     if as_json:
         (numbers,) = (path for path in written.files if path.suffix == ".json")
         typer.echo(numbers.read_text(encoding="utf-8"), nl=False)

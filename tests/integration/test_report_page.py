@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from calibench.lab.report import write_report
+from calibench.lab.study.claims import judge
 from report_store import Course, write_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -42,8 +43,15 @@ def address(tmp_path_factory):
             sharpness=(1.0,), outcome="diverged", reason=hostile
         ),
     }
-    write_store(path / "store", courses, toml=f"# {hostile}")
-    return write_report(path / "store", path / "report.html").files[0].as_uri()
+    claim = {
+        "name": hostile,
+        "metric": "nll",
+        "lower": "focal-gamma3",
+        "than": "cross_entropy",
+    }
+    write_store(path / "store", courses, toml=f"# {hostile}", claims=[claim])
+    claims = judge(path / "store").to_dict()
+    return write_report(path / "store", path / "report.html", claims).files[0].as_uri()
 
 
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (400, "light")])

@@ -185,9 +185,33 @@ def test_seeds_make_an_interval_of_their_own(tmp_path):
     judged = judge(store_of(tmp_path / "store", models=("vgg16",), seeds=(0, 1, 2)))
     each = judged.claims[0].hypotheses[0].to_dict()
     low, high = each["over_seeds"]
-    assert (each["seeds"], judged.max_seeds) == ([0, 1, 2], 3)
+    assert (each["seeds"], judged.num_seeds) == ([0, 1, 2], 3)
     assert low < np.mean(each["by_seed"]) < high
     assert each["estimate"] == pytest.approx(np.mean(each["by_seed"]))
+
+
+def test_one_seed_of_several_decides_nothing(tmp_path):
+    ended = {
+        ("vgg16", "focal-gamma3", seed): Course(sharpness=(1.0,), outcome="diverged")
+        for seed in (0, 2)
+    }
+    losses = (CROSS_ENTROPY, FOCAL)
+    judged = judge(
+        store_of(
+            tmp_path / "store",
+            models=("vgg16",),
+            losses=losses,
+            seeds=(0, 1, 2),
+            courses=ended,
+        )
+    )
+    claims = {claim.claim.name: claim for claim in judged.claims}
+    (each,) = claims["C4"].hypotheses
+    assert each.found.seeds == (1,)
+    assert (each.p_value, each.verdict) == (None, "undecided")
+    assert each.missing.startswith("only seed 1 has finished")
+    assert judged.num_tested == 3
+    assert claims["C1"].hypotheses[0].found.seeds == (0, 1, 2)
 
 
 def test_p_values_are_adjusted_over_all_hypotheses(judgement):

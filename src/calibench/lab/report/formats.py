@@ -177,11 +177,13 @@ def json_numbers(
     rows: Sequence[FinalRow],
     comparisons: Sequence[Comparison],
     headline: str,
+    claims: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the report's numbers as JSON: fractions, nothing rounded."""
     content = {
         "study": results.name,
         "headline": headline,
+        "claims": claims,
         "num_test_examples": results.num_examples("test"),
         "dataset": dict(results.dataset),
         "final": [_row_values(row) for row in rows],

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calibench.lab.report import method
 from calibench.lab.report.charts import Chart, Charts
+from calibench.lab.report.claims import ClaimLines
 from calibench.lab.report.columns import RECALIBRATED, Column, shown_columns
 from calibench.lab.report.judged import Judged
 from calibench.lab.report.ranking import Ranking
@@ -39,6 +40,7 @@ class Content:
         by_ece: The ranking of each model.
         judged: The runs whose reliability is drawn.
         labels: The name of each loss.
+        claims: None where none were judged.
     """
 
     results: StudyResults
@@ -47,6 +49,7 @@ class Content:
     verdict: Verdict
     judged: Sequence[Judged]
     labels: Mapping[str, str]
+    claims: ClaimLines | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def _context(content: Content, charts: Charts) -> dict[str, Any]:
         "question": _question(results),
         "progress": f"{ended} of {len(results.runs)} runs finished",
         "verdict": content.verdict,
+        "claims": content.claims,
         "models": results.models,
         "losses": results.losses,
         "labels": content.labels,

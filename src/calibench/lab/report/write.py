@@ -1,9 +1,12 @@
 """From a store to its report: what `calibench report` does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calibench.lab.report.charts import Charts
+from calibench.lab.report.claims import claim_lines
 from calibench.lab.report.columns import shown_columns
 from calibench.lab.report.comparison import Comparison, compared
 from calibench.lab.report.formats import (
@@ -46,11 +49,19 @@ class WrittenReport:
     files: list[Path]
 
 
-def write_report(store_path: Path, out: Path) -> WrittenReport:
+def write_report(
+    store_path: Path, out: Path, claims: Mapping[str, Any] | None = None
+) -> WrittenReport:
     """Write the page, and beside it a folder with Figure 1 and the table for a paper.
 
     The folder is named like the page: `report_files/` beside `report.html`. The same
     store gives the same bytes; a study that is still running gives a report so far.
+
+    Args:
+        store_path: The store.
+        out: The page to write.
+        claims: The judged claims, as `calibench claims --json` prints them; None for a
+            page without.
 
     Raises:
         ParameterError: `store_path` is not a store, or nothing was measured yet.
@@ -74,6 +85,7 @@ def write_report(store_path: Path, out: Path) -> WrittenReport:
         verdict=verdict(results, rows, ranked, labels),
         judged=last,
         labels=labels,
+        claims=None if claims is None else claim_lines(claims, labels),
     )
     charts = Charts(results, labels)
     columns = shown_columns(knows_posterior=results.knows_posterior)
@@ -85,7 +97,7 @@ def write_report(store_path: Path, out: Path) -> WrittenReport:
         "table.tex": latex_table(rows, columns, labels).encode(),
         "metrics.csv": metrics_csv(results).encode(),
         "table.json": json_numbers(
-            results, rows, comparisons, content.verdict.headline
+            results, rows, comparisons, content.verdict.headline, claims
         ).encode(),
     }
     write_bytes(out, page(content, charts).encode())

@@ -49,9 +49,7 @@ def judge(store_path: Path) -> Judgement:
             *(_judged(claim, judged) for claim in claimed),
         ),
         num_tested=sum(each.p_value is not None for each in judged.values()),
-        max_seeds=max(
-            (len(each.found.seeds) for each in judged.values() if each.found), default=0
-        ),
+        num_seeds=len(runs.spec["seeds"]),
     )
 
 
@@ -78,6 +76,12 @@ def _measured(runs: ClaimRuns, about: Hypothesis) -> JudgedHypothesis:
         found = measured(runs, about)
     except AbsentError as error:
         return JudgedHypothesis(hypothesis=about, found=None, missing=str(error))
+    if len(found.seeds) == 1 < len(runs.spec["seeds"]):
+        msg = (
+            f"only seed {found.seeds[0]} has finished, and one seed tells nothing of "
+            "other training runs"
+        )
+        return JudgedHypothesis(hypothesis=about, found=found, missing=msg)
     # Where nothing varies the number is known, and there is nothing to test.
     is_tested = not found.estimate.is_exact
     p_value = found.estimate.p_value(about.bound) if is_tested else None

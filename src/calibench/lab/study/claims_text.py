@@ -99,10 +99,10 @@ def _p_value(p_value: float | None) -> str | None:
 
 def _scope(judgement: Judgement) -> str:
     about = (
-        "A verdict on one seed is about that network, not about other training runs."
+        f"{judgement.num_seeds} seeds: verdicts are about other training runs, too."
+        if judgement.num_seeds > 1
+        else "One seed: verdicts are about these networks, not other training runs."
     )
-    if judgement.max_seeds > 1:
-        about += " A verdict on several is about other training runs, too."
     return (
         f"{about}\nIntervals: {LEVEL:.0%}, for other test examples and for other "
         "seeds, each by itself. "

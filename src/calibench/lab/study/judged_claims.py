@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from calibench.lab.study.claim import MARGIN, Claim, Hypothesis, verdict_of
+from calibench.lab.study.claim import FACTOR, MARGIN, Claim, Hypothesis, verdict_of
 from calibench.lab.study.claim_contrasts import Found
 from calibench.lab.study.deciding import Size
 from calibench.lab.study.theorem_claims import TheoremCheck
@@ -16,8 +16,8 @@ class JudgedHypothesis:
     """A hypothesis, and what the store says about it.
 
     Attributes:
-        found: None where the store lacks what it takes.
-        missing: What it lacks; empty where it lacks nothing.
+        found: None where the store lacks what an estimate takes.
+        missing: What it lacks for a verdict; empty where it lacks nothing.
         p_value: Two-sided, that the number is the bound; None without an estimate, or
             where nothing varies, so that there is nothing to test.
         p_adjusted: By Holm over all hypotheses of the store.
@@ -35,7 +35,7 @@ class JudgedHypothesis:
     @property
     def verdict(self) -> str:
         """Either "confirmed", "refuted" or "undecided"."""
-        if self.found is None:
+        if self.found is None or self.missing:
             return "undecided"
         if self.p_adjusted is not None and self.p_adjusted > 1 - LEVEL:
             return "undecided"
@@ -109,13 +109,14 @@ class Judgement:
 
     Attributes:
         num_tested: Over how many hypotheses the p-values are adjusted.
-        max_seeds: How many seeds the hypotheses rest on at most.
+        num_seeds: How many seeds the study asks for. With one, verdicts are about its
+            networks; with more, about other training runs as well.
     """
 
     study: str
     claims: tuple[JudgedClaim, ...]
     num_tested: int
-    max_seeds: int
+    num_seeds: int
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -123,8 +124,9 @@ class Judgement:
             "study": self.study,
             "level": LEVEL,
             "margin": MARGIN,
+            "factor": FACTOR,
             "num_tested": self.num_tested,
-            "max_seeds": self.max_seeds,
+            "num_seeds": self.num_seeds,
             "claims": [claim.to_dict() for claim in self.claims],
         }
 
