@@ -2,7 +2,7 @@
 
     python docs/pictures/draw.py [NAME ...] [--out DIR]
 
-Without names it draws all, in about 10 seconds on one core. The same versions of
+Without names it draws all, in about 20 seconds on one core. The same versions of
 matplotlib and numpy give the same bytes.
 """
 
@@ -19,6 +19,7 @@ import bias
 import binned
 import chance
 import classes
+import gradients
 import parts
 import posterior
 import ranking
@@ -60,7 +61,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "top_label_ece_equal_mass": binned.top_label_ece_equal_mass,
     "true_calibration_error": scores.true_calibration_error,
     "true_canonical_l1": posterior.true_canonical_l1,
-}
+} | {f"loss_{kind}": draw for kind, draw in gradients.LOSS_PICTURES.items()}
 
 
 def main() -> None:
