@@ -7,15 +7,14 @@
 
 Forward and backward of float32 logits. Rounds are interleaved; a ratio is of wall times
 of the same round, and the table shows the median ratio, its quartiles, and the shortest
-time. Memory is by how much a process of its own grows at its peak beyond logits and
-their gradient's destination, after a small batch has warmed it up. With --width the
-losses begin at hidden states and the weight of a last layer: torch's way, which makes
-all logits, against `loss_from_hidden`.
+time. Memory is by how much a process of its own grows at its peak beyond the logits,
+after a small batch has warmed it up (Linux). With --width the losses begin at hidden
+states and the weight of a last layer: torch's way, which makes all logits, against
+`loss_from_hidden`.
 """
 
 import argparse
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -78,7 +77,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--width", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", default="", help="contenders whose name has this")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of names")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
@@ -89,7 +88,7 @@ def main() -> None:
     runs = {
         name: run
         for name, run in runs.items()
-        if name == baseline or options.only in name
+        if name == baseline or any(part in name for part in options.only)
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for name, run in runs.items():
@@ -107,8 +106,9 @@ def runs_of(options: argparse.Namespace, rows: int) -> dict[str, Run]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(options.classes, (rows,), generator=generator)
     if not options.width:
-        logits = 3 * torch.randn(rows, options.classes, generator=generator)
-        leaf = logits.requires_grad_()
+        # In place: a peak before the run would hide that of the run.
+        logits = torch.randn(rows, options.classes, generator=generator)
+        leaf = logits.mul_(3).requires_grad_()
         return {
             name: lambda loss=loss: backward(loss(leaf, labels), leaf)
             for name, loss in CONTENDERS.items()
@@ -161,14 +161,19 @@ def own_growth(name: str, options: argparse.Namespace) -> float:
     """Return by how many MB this process grows at its peak."""
     runs_of(options, _SMALL)[name]()
     run = runs_of(options, options.rows)[name]
-    before = peak()
+    before = resident("VmRSS")
     run()
-    return peak() - before
+    return resident("VmHWM") - before
 
 
-def peak() -> float:
-    """Return the largest resident size so far in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def resident(which: str) -> float:
+    """Return the size of this process in MB, now (VmRSS) or at its peak (VmHWM).
+
+    From Linux's own account: the peak of `getrusage` is that of the parent, too.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kilobytes,) = [line.split()[1] for line in lines if line.startswith(which)]
+    return int(kilobytes) / 1024
 
 
 def report(
