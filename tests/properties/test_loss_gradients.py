@@ -211,6 +211,16 @@ def test_extreme_logits_of_a_batch_have_a_finite_value_and_gradient(loss, dtype)
         assert grad.isfinite().all()
 
 
+@pytest.mark.parametrize("loss", BATCH_LOSSES, ids=str)
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 0.1, 1.0, 30.0, 1e3])
+def test_a_batch_of_any_scale_has_a_finite_gradient(loss, scale):
+    """Most bins of confidence are all but empty where all logits are small."""
+    logits, labels = random_batch(num_examples=64, num_classes=10, scale=scale)
+    logits = logits.float().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(logits, labels), logits)
+    assert grad.isfinite().all()
+
+
 @every_loss
 @given(batch=batches(largest=1e4))
 def test_single_precision_is_close_to_double_anywhere(loss, batch):

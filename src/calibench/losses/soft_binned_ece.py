@@ -75,9 +75,11 @@ class SoftBinnedECE:
         error = gaps.abs().sum()
         if self.norm == 2:
             sizes = shares.mean(dim=0)
-            tiny = torch.finfo(sizes.dtype).tiny
+            # Below this a bin counts for nothing, and the cube of a size is still a
+            # number, by whose root the gradient divides.
+            least = torch.finfo(sizes.dtype).tiny ** 0.5
             # The norm has gradient 0 where all gaps are 0; a root would have none.
-            error = torch.linalg.vector_norm(gaps * sizes.clamp(min=tiny).rsqrt())
+            error = torch.linalg.vector_norm(gaps * sizes.clamp(min=least).rsqrt())
         return Focal(gamma=self.gamma)(logits, labels) + self.weight * error
 
     def target_confidence(self, num_classes: int) -> float:
