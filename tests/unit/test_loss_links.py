@@ -1,5 +1,7 @@
 """Inverse links of losses against the numerical minimum of the expected loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,10 @@ from calibench.losses import (
     LpNorm,
     Squentropy,
 )
-from calibench.posthoc import LINKS, LossLink, Temperature
+from calibench.posthoc import LINKS, LossLink, Temperature, load, save
 from calibench.predictions import Predictions
+from calibench.theory.links import link_of
+from loss_batches import ALL_LOSSES, BATCH_LOSSES
 
 POSTERIORS = [
     [0.8, 0.2],
@@ -64,7 +68,8 @@ def optimum(loss, posterior):
 def test_the_link_leads_from_the_optimum_to_the_posterior(kind, strength, posterior):
     loss = LOSSES[kind][0](strength)
     logits = optimum(loss, posterior)
-    link = LossLink(kind, strength, temperature=1.0, floor=1e-12)
+    link = replace(link_of(loss, len(posterior)), floor=1e-12)
+    assert (link.kind, link.strength) == (kind, strength)
     found = np.exp(link(logits[None]))[0]
     np.testing.assert_allclose(found / found.sum(), posterior, atol=1e-5)
     # Otherwise there would be nothing to invert. LogitNorm is, up to its division.
@@ -87,15 +92,14 @@ def some(num_examples=400, seed=0, kind="logits"):
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_a_link_keeps_the_predicted_class_and_lists_survive_a_file(kind):
+def test_a_link_keeps_the_predicted_class_and_survives_a_file(kind, tmp_path):
     link = LossLink.fit(some(), kind=kind, strength=0.3)
     others = some(seed=1)
     calibrated = link.apply(others)
     assert (calibrated.predicted == others.predicted).all()
     assert np.isfinite(calibrated.values).all()
-    assert LossLink.from_dict(link.to_dict()) == link or (
-        LossLink.from_dict(link.to_dict()).to_dict() == link.to_dict()
-    )
+    save(link, tmp_path / "link.json")
+    assert load(tmp_path / "link.json").to_dict() == link.to_dict()
 
 
 @pytest.mark.parametrize("kind", [each for each in LINKS if each != "logit_norm"])
@@ -130,3 +134,32 @@ def test_what_a_loss_never_asks_for_gets_the_floor():
     link = LossLink("label_smoothing", 0.4, temperature=1.0, floor=0.01)
     found = np.exp(link(np.log([[0.9, 0.1]])))
     np.testing.assert_allclose(found, [[1.0, 0.01]], atol=1e-9)
+
+
+def test_the_other_convention_of_smoothing_has_the_link_of_the_first():
+    loss = LabelSmoothing(eps=0.18, over="other_classes")
+    posterior = [0.5, 0.2, 0.1, 0.1, 0.1]
+    link = replace(link_of(loss, 5), floor=1e-12)
+    found = np.exp(link(optimum(loss, posterior)[None]))[0]
+    np.testing.assert_allclose(found / found.sum(), posterior, atol=1e-5)
+
+
+def test_what_has_no_link_has_none_and_focal_has_its_own():
+    linked = {
+        type(loss).__name__: link_of(loss, 10) for loss in ALL_LOSSES + BATCH_LOSSES
+    }
+    assert {name for name, link in linked.items() if link is None} == {
+        "ACLS",
+        "AdaFocal",
+        "Brier",
+        "FLSD",
+        "FocalSchedule",
+        "LpNorm",  # the last of them has p = inf
+        "MDCA",
+        "MMCE",
+        "MarginSmoothing",
+        "SoftBinnedECE",
+    }
+    assert linked["Focal"].method == "focal_link"
+    assert link_of(EntropyRegularization(alpha=0), 10) is None
+    assert link_of(LpNorm(alpha=0.1), 10) is None
