@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
+from calibench.lab.store import Store
+from calibench.lab.store.examples import predictions_of
 from calibench.lab.study.claim import verdict_of
 from calibench.lab.study.claims import judge
 from calibench.lab.study.claims_text import claims_text
 from calibench.lab.study.published_claims import published_claims
 from calibench.lab.study.theorem_claims import ROUNDING, _check
+from calibench.metrics.paired import of_size, of_squared_size, two_sided
 from report_store import CROSS_ENTROPY, ENTROPY, FOCAL, LP_NORM, Course, write_store
 
 LOSSES = (CROSS_ENTROPY, LP_NORM, ENTROPY, FOCAL)
@@ -175,6 +178,22 @@ def test_nothing_over_fits_that_is_best_at_the_end(tmp_path):
     assert (error.p_value, error.verdict) == (None, "confirmed")
 
 
+def test_the_best_epoch_is_chosen_on_the_selection_split(tmp_path):
+    losses = (CROSS_ENTROPY, FOCAL)
+    store = store_of(tmp_path / "store", models=("vgg16",), losses=losses)
+    before = judge(store).claims[0].hypotheses[1]
+    assert before.found.facts["best epoch"] == 1
+    folder = Store.existing(store).runs()[0]
+    rows = {epoch: folder.rows(epoch) for epoch in (1, 2)}
+    for row in rows[1]:
+        if row["split"] == "selection":
+            row["nll"] += 100
+    folder.commit_scores(rows)
+    after = judge(store).claims[0].hypotheses[1]
+    assert after.found.facts["best epoch"] == 2
+    assert (after.found.estimate.value, after.verdict) == (0.0, "refuted")
+
+
 def test_with_one_seed_there_is_no_interval_over_seeds(by_name):
     each = by_name["C1"].hypotheses[0]
     assert each.found.seeds == (0,)
@@ -234,6 +253,14 @@ def test_what_would_decide_is_said_of_the_undecided_alone(judgement):
             for size in each.would_decide:
                 assert size.num_examples > 400
                 assert size.num_seeds is None
+                if each.hypothesis.metric == "top_label_ece":
+                    continue  # whose bias counts, too
+                found, about = each.found.estimate, each.hypothesis
+                error = found.error * (400 / size.num_examples) ** 0.5
+                p_value = two_sided(found.value - about.bound, error)
+                # As small as it must be for the smallest of so many, and no smaller.
+                wanted = 0.05 / judgement.num_tested
+                assert 0.97 * wanted < p_value <= wanted
 
 
 @pytest.mark.parametrize(
@@ -317,6 +344,8 @@ def test_whether_ece_changes_more_from_epoch_to_epoch(tmp_path, restless, verdic
     write_store(tmp_path / "store", courses, models=("vgg16",), losses=LOSSES, epochs=6)
     each = judge(tmp_path / "store").claims[1].hypotheses[-1]
     assert (each.hypothesis.contrast, each.verdict) == ("fluctuation", verdict)
+    ours, others = each.found.facts.values()
+    assert each.found.estimate.value == pytest.approx(ours - 2 * others, abs=0.02)
 
 
 def test_changes_need_every_epoch_of_the_second_half(tmp_path):
@@ -401,3 +430,38 @@ def test_a_violated_theorem_is_refuted():
     found = _check("T1", "", [2], [fine, broken])
     assert (found.verdict, found.num_violations, found.num_checks) == ("refuted", 1, 4)
     assert found.worst_margin == pytest.approx(-1e-6, rel=1e-3)
+
+
+def test_a_difference_of_ece_is_that_of_the_comparison(tmp_path):
+    courses = {("vgg16", "cross_entropy", 0): OVER}
+    losses = (CROSS_ENTROPY, FOCAL)
+    store = write_store(tmp_path / "s", courses, models=("vgg16",), losses=losses)
+    theirs, ours = (
+        predictions_of(folder.predictions(2), "test") for folder in store.runs()
+    )
+    (claim,) = (c for c in judge(store.path).claims if c.claim.name == "C4")
+    (each,) = claim.hypotheses
+    outcome = of_size(theirs, ours)
+    assert each.found.estimate.over_examples() == pytest.approx(outcome.interval)
+    assert each.p_value == pytest.approx(outcome.p_value)
+
+
+def test_the_jackknife_of_the_squared_error_is_that_of_the_comparison(tmp_path):
+    courses = {("vgg16", "cross_entropy", 0): OVER}
+    losses = (CROSS_ENTROPY, FOCAL)
+    claim = {
+        "name": "mine",
+        "metric": "debiased_l2",
+        "lower": "focal-gamma3",
+        "than": "cross_entropy",
+    }
+    store = write_store(
+        tmp_path / "s", courses, models=("vgg16",), losses=losses, claims=[claim]
+    )
+    theirs, ours = (
+        predictions_of(folder.predictions(2), "test") for folder in store.runs()
+    )
+    each = judge(store.path).claims[-1].hypotheses[0]
+    outcome = of_squared_size(theirs, ours)
+    assert each.found.estimate.over_examples() == pytest.approx(outcome.interval)
+    assert each.p_value == pytest.approx(outcome.p_value)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from calibench.metrics import top_label_ece
+from calibench.metrics.calibration_error import top_label_bins
 from calibench.metrics.fluctuation import ece_fluctuation
+from calibench.metrics.intervals import most_bias
 from calibench.metrics.paired import standard_error
 from calibench.predictions import Predictions
 
@@ -62,6 +64,28 @@ def test_chance_does_not_lift_the_mean_square():
     error = squares.std() / math.sqrt(len(squares))
     assert squares.mean() == pytest.approx(truth, abs=3 * error)
     assert np.mean([each.seen for each in found]) > truth + 10 * error
+
+
+def test_its_standard_error_is_that_of_other_test_sets():
+    found = [ece_fluctuation(epochs(400, seed=s), num_bins=1) for s in range(300)]
+    spread = np.std([each.mean_square for each in found])
+    errors = np.mean([standard_error(each.influence) for each in found])
+    # The spread of 300 is known to 4 %.
+    assert errors == pytest.approx(spread, rel=0.15)
+
+
+def test_the_bias_of_a_change_is_that_of_both_ends():
+    before, after = epochs(300, (1.2, 2.0))
+    change = top_label_ece(after) - top_label_ece(before)
+    start, end = (most_bias(top_label_bins(each)) for each in (before, after))
+    # The change may be too high by the bias at its end, too low by that at its start.
+    low, high = change - end, change + start
+    assert 0 < end < change
+    found = ece_fluctuation([before, after])
+    assert found.down == pytest.approx(change**2 - low**2)
+    assert found.up == pytest.approx(high**2 - change**2)
+    back = ece_fluctuation([after, before])
+    assert (back.down, back.up) == pytest.approx((found.down, found.up))
 
 
 @pytest.mark.parametrize("num_examples", [300, 1000])
