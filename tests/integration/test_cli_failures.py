@@ -75,9 +75,9 @@ def test_asked_to_stop_before_the_first_run_it_starts_none(
 ):
     real = run.load_study
 
-    def load_study(path):
+    def load_study(path, **options):
         os.kill(os.getpid(), number)
-        return real(path)
+        return real(path, **options)
 
     monkeypatch.setattr(run, "load_study", load_study)
     before = signal.getsignal(number)
@@ -93,9 +93,9 @@ def test_asked_to_stop_before_the_first_run_it_starts_none(
 def test_asked_to_stop_when_all_is_done_it_is_done(store, monkeypatch):
     real = run.load_study
 
-    def load_study(path):
+    def load_study(path, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        return real(path)
+        return real(path, **options)
 
     monkeypatch.setattr(run, "load_study", load_study)
     done = calibench("run", store.path / "study.toml", "--store", store.path)
