@@ -112,6 +112,12 @@ def test_a_report_on_damaged_metrics_is_refused(store, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
+def test_claims_on_damaged_predictions_are_refused(store):
+    path = store.runs()[0].path / "predictions" / "epoch-0003.parquet"
+    flip_a_bit(path)
+    assert str(path) in refused(5, "claims", store.path)
+
+
 @pytest.mark.parametrize(
     ("damaged", "trained"),
     [

@@ -41,7 +41,7 @@ def test_a_wrong_study_cannot_be_planned(tmp_path):
     assert "200 examples and batch_size is 500" in refused(2, "plan", study)
 
 
-@pytest.mark.parametrize("command", ["status", "score", "report", "verify"])
+@pytest.mark.parametrize("command", ["status", "score", "claims", "report", "verify"])
 def test_what_is_no_store_is_refused(tmp_path, command):
     told = refused(2, command, tmp_path)
     assert f"{tmp_path} is not a store: it has no study.json" in told
