@@ -336,6 +336,13 @@ def test_adafocal_turns_at_the_switch_and_stops_at_the_ends(gamma, gap, expected
     assert AdaFocal()._next(gamma, gap) == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_edge_of_an_adafocal_bin_belongs_to_the_bin_below():
+    loss = AdaFocal(num_bins=2, gammas=(1, 3), edges=(0.5,))
+    # Equal logits of two classes: p is .5 to the last bit.
+    found = loss(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0])).item()
+    assert found == pytest.approx(0.5 * math.log(2), rel=1e-14)
+
+
 def test_adafocal_keeps_the_gamma_of_an_empty_bin():
     # Three of four confidences tie: the bins between them are empty.
     loss = AdaFocal(num_bins=4, gammas=(1, 2, 3, 4), edges=(0.3, 0.5, 0.7))
