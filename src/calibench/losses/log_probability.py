@@ -71,7 +71,8 @@ def subtract_one_hot(probs: Logits, labels: Labels) -> None:
     tensor([[ 0.2500, -0.2500]])
     """
     index = labels.long()[:, None]
-    probs.scatter_add_(1, index, probs.new_full((1, 1), -1).expand_as(index))
+    # Not scatter_add_, which may sum in any order on a GPU and is refused for that.
+    probs.scatter_(1, index, probs.gather(1, index) - 1)
 
 
 def label_log_odds(logits: Logits, labels: Labels) -> PerExample:
