@@ -124,7 +124,7 @@ def _norm_and_slope(logits: Logits, p: float) -> tuple[PerExample, Logits, PerRo
     """Return the norm, and its gradient as a fraction: 0 where there is none."""
     if p == 1:
         sign = logits.sign()
-        norm = torch.linalg.vecdot(sign, logits)
+        norm = (sign * logits).sum(dim=1)
         return norm, sign, torch.ones_like(norm)[:, None]
     largest = logits.abs().amax(dim=1, keepdim=True)
     if p == math.inf:
@@ -133,7 +133,8 @@ def _norm_and_slope(logits: Logits, p: float) -> tuple[PerExample, Logits, PerRo
     ratio = logits / torch.where(largest > 0, largest, 1)
     # sign(r) |r|^(p - 1), whose product with r sums to the p-th power of the norm.
     powers = ratio if p == 2 else (ratio.abs() ** (p - 1)).copysign_(ratio)
-    length = torch.linalg.vecdot(powers, ratio)[:, None] ** (1 / p)
+    # Not a dot product, which may be taken in a precision below float32.
+    length = (powers * ratio).sum(dim=1, keepdim=True) ** (1 / p)
     # Zero logits have no direction.
     divisor = torch.where(length > 0, length ** (p - 1), 1)
     return (largest * length).squeeze(1), powers, divisor
