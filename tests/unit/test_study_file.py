@@ -96,13 +96,32 @@ def test_the_example_of_the_design_is_a_study_with_these_defaults():
     assert len(study.runs()) == 3 * 4 * 3
 
 
-@pytest.mark.parametrize(
-    "path", [DEMO_STUDY, *sorted(STUDIES.glob("*.toml"))], ids=lambda path: path.name
-)
-def test_every_study_that_is_delivered_can_be_read(path):
-    study = load_study(path)
-    assert len(study.models) == 3
-    assert len(study.losses) == 4
+# Models and losses of each.
+GRIDS = {
+    "demo": (3, 4),
+    "figure1": (3, 4),
+    "cifar10_small": (3, 4),
+    "equal_strength": (2, 17),
+    "truth": (2, 17),
+}
+
+
+def test_every_study_that_is_delivered_can_be_read():
+    studies = [load_study(path) for path in (DEMO_STUDY, *STUDIES.glob("*.toml"))]
+    found = {each.name: (len(each.models), len(each.losses)) for each in studies}
+    assert found == GRIDS
+
+
+def test_losses_at_equal_strength_have_equal_targets():
+    study = load_study(STUDIES / "equal_strength.toml")
+    for named in study.losses[2:]:
+        target = int(named.name.rpartition("-")[2]) / 100
+        assert named.loss.target_confidence(10) == pytest.approx(target, abs=1e-5)
+
+
+def test_the_study_of_the_truth_has_every_loss():
+    study = load_study(STUDIES / "truth.toml")
+    assert {each.to_dict()["kind"] for each in study.losses} == set(LOSSES)
 
 
 WRONG = {
