@@ -1,5 +1,7 @@
 """Rows of a final table with numbers chosen by hand, and comparisons to match."""
 
+from itertools import combinations
+
 from calibench.lab.report.comparison import Comparison
 from calibench.lab.report.ranking import learned, rankings
 from calibench.lab.report.results import (
@@ -44,7 +46,10 @@ def row(model, loss, over=0.0, under=0.0, **more):
     return FinalRow(
         model=model,
         loss=LossEntry(
-            name=loss, kind=KINDS[loss], parameters={}, target_confidence=1.0
+            name=loss,
+            kind=KINDS.get(loss, "brier"),
+            parameters={},
+            target_confidence=1.0,
         ),
         estimates={q: Estimate(v, v, v, 1) for q, v in values.items() if v is not None},
         absences={},
@@ -72,7 +77,7 @@ def ranked(rows, told_apart, quantity=ECE):
     pairs = [
         comparison(m, a, b, apart=(m, a, b) in told_apart, quantity=quantity)
         for m in models
-        for a, b in (("ce", "l1"), ("ce", "focal"), ("l1", "focal"))
+        for a, b in combinations(dict.fromkeys(row.loss.name for row in rows), 2)
     ]
     return rankings(learned(rows, 10), pairs, quantity)
 

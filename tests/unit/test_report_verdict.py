@@ -20,8 +20,8 @@ def table(models=MODELS, **eces):
     return [row(m, loss, over=ece) for m in models for loss, ece in eces.items()]
 
 
-def told(rows, apart, *, num_models=3):
-    return headline(ranked(rows, apart), LABELS, num_models=num_models)
+def told(rows, apart, *, num_models=3, labels=LABELS):
+    return headline(ranked(rows, apart), labels, num_models=num_models)
 
 
 def test_one_loss_best_on_every_model():
@@ -43,6 +43,16 @@ def test_a_lead_inside_the_noise_is_no_win():
     assert told(rows, apart) == (
         "No clear winner: cross-entropy and L1 norm (α = 0.05) are nowhere clearly "
         "beaten; focal (γ = 3) is, on all 3 models."
+    )
+
+
+def test_many_losses_are_counted():
+    losses = {f"loss{place}": 0.1 for place in range(5)}
+    apart = {(m, a, name) for m in MODELS for a in ("ce", "l1") for name in losses}
+    labels = LABELS | {name: name for name in losses}
+    assert told(table(ce=0.021, l1=0.02, **losses), apart, labels=labels) == (
+        "No clear winner: cross-entropy and L1 norm (α = 0.05) are nowhere clearly "
+        "beaten; 5 others are, on all 3 models."
     )
 
 

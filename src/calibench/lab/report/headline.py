@@ -8,6 +8,9 @@ from calibench.lab.report.wording import listing, model_list, sentence
 
 Labels = Mapping[str, str]
 
+# More losses than these are counted, and not named: it is a headline.
+_MOST_NAMED = 4
+
 
 def headline(by_ece: Sequence[Ranking], labels: Labels, *, num_models: int) -> str:
     """Say which loss is best calibrated, in one sentence."""
@@ -31,14 +34,19 @@ def _no_winner(
 ) -> str:
     if all(ranking.against_best and ranking.is_tied_throughout for ranking in by_ece):
         return f"No loss is told apart from the best calibrated one {where}."
-    names = listing([labels[name] for name in unbeaten])
+    names = _named([labels[name] for name in unbeaten], "losses")
     if len(by_ece) == 1:
         return f"No clear winner {where}: {names} are not told apart."
     told = f"No clear winner: {names} are nowhere clearly beaten"
     beaten = [labels[name] for name in _in_all(by_ece, labels, beaten=True)]
     if beaten:
-        told += f"; {listing(beaten)} {'is' if len(beaten) == 1 else 'are'}, {where}"
+        are = "is" if len(beaten) == 1 else "are"
+        told += f"; {_named(beaten, 'others')} {are}, {where}"
     return f"{told}."
+
+
+def _named(losses: Sequence[str], noun: str) -> str:
+    return f"{len(losses)} {noun}" if len(losses) > _MOST_NAMED else listing(losses)
 
 
 def _in_all(by_ece: Sequence[Ranking], labels: Labels, *, beaten: bool) -> list[str]:
