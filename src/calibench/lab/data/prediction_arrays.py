@@ -1,10 +1,7 @@
 """Arrays of predictions in `.npz` and `.npy`, some rows at a time."""
 
-import errno
 import io
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +11,7 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from calibench.errors import DataError
+from calibench.lab.data.prediction_damage import DAMAGE, archive_damage
 from calibench.lab.data.prediction_layout import (
     KINDS,
     Layout,
@@ -32,18 +30,6 @@ Stream: TypeAlias = io.BufferedIOBase
 # The columns of an array in Fortran order lie apart, so it is read whole or not at all.
 _LARGEST_WHOLE = 2**28
 _ROWS_BETWEEN_CUTS = 2**10
-
-# What zipfile, zlib and numpy's header parser raise on damaged input.
-DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-    SyntaxError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,28 +203,6 @@ def _npz(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
             member = cast("Stream", opened.enter_context(archive.open(info)))
             arrays.append(stored_array(member, name, info.file_size))
         yield OpenArrays(chosen, arrays[0], arrays[1:], wanted)
-
-
-@contextmanager
-def archive_damage() -> Iterator[None]:
-    """Say that an archive is damaged, unless the system refuses to read it.
-
-    Raises:
-        DataError: It is damaged.
-        OSError: It may not be read.
-    """
-    try:
-        yield
-    except DataError:
-        raise
-    except (*DAMAGE, OSError) as error:
-        # zipfile calls a file "no zip file" where its end could not even be read.
-        for cause in (error, error.__context__):
-            if isinstance(cause, OSError) and cause.errno != errno.EINVAL:
-                raise cause from None
-        # EINVAL: a damaged directory sends the reader to impossible places.
-        msg = f"not a readable .npz archive ({error}). Write it again with numpy.savez."
-        raise DataError(msg) from error
 
 
 def _archive(file: StoredFile, opened: ExitStack) -> "zipfile.ZipFile":

@@ -11,13 +11,12 @@ import numpy as np
 
 from calibench.errors import DataError
 from calibench.lab.data.prediction_arrays import (
-    DAMAGE,
     Stream,
-    archive_damage,
     stored_array,
 )
 from calibench.lab.data.prediction_arrow import damage
 from calibench.lab.data.prediction_csv import number_in, opened_csv, whole_rows
+from calibench.lab.data.prediction_damage import DAMAGE, archive_damage
 from calibench.lab.data.prediction_fragments import named
 from calibench.lab.data.prediction_layout import blocks_of
 from calibench.lab.data.prediction_listing import files_among
