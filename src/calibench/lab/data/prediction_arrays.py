@@ -213,7 +213,10 @@ def _archive(file: StoredFile, opened: ExitStack) -> "zipfile.ZipFile":
 def _npy(file: StoredFile, wanted: Wanted) -> Iterator[OpenArrays]:
     chosen = next((k for k in KINDS if file.stem.endswith(k)), None)
     if chosen is None or wanted.kind not in {None, chosen}:
-        msg = "its name must end in logits.npy or probs.npy, as its kind is. Rename it."
+        msg = (
+            "its name must end in logits.npy or probs.npy, as its kind is. Rename it; "
+            "or, if it holds labels, leave it out: they are read from beside."
+        )
         raise DataError(msg)
     prefix = file.stem.removesuffix(chosen)
     with ExitStack() as opened:
