@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -73,7 +73,7 @@ def demo(
     from calibench.lab.study.run import DEMO_STUDY
 
     store = out / "store"
-    code = _run(DEMO_STUDY, store, workers=workers)
+    code = _run(DEMO_STUDY, store, {"workers": workers}, {"data": data_dir(None)})
     if code:
         raise typer.Exit(code)
     _report(store, out / "report.html")
@@ -117,7 +117,13 @@ def explain(
 def run(
     study: StudyFile,
     store: Annotated[Path, typer.Option(help="Folder to keep everything in.")],
+    on: Annotated[
+        str, typer.Option(help="Where to run: local, ray or slurm.")
+    ] = "local",
     workers: Workers = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster that runs.")
+    ] = None,
     device: Device = "auto",
     data: DataDir = None,
     allow_drift: Annotated[
@@ -131,11 +137,13 @@ def run(
         _run(
             study,
             store,
-            workers=workers,
-            device=device,
-            data=data,
-            allow_drift=allow_drift,
-            allow_code=allow_code,
+            {"on": on, "workers": workers, "ray_address": ray_address},
+            {
+                "data": data_dir(data),
+                "device": device,
+                "allow_drift": allow_drift,
+                "allow_code": allow_code,
+            },
         )
     )
 
@@ -232,32 +240,26 @@ def theory(*, as_json: AsJson = False) -> None:
 
 
 def _run(
-    study: Path,
-    store: Path,
-    *,
-    workers: int | None = None,
-    device: str = "auto",
-    data: Path | None = None,
-    allow_drift: bool = False,
-    allow_code: bool = False,
+    study: Path, store: Path, placement: dict[str, Any], conditions: dict[str, Any]
 ) -> int:
     from calibench.lab.study.stop_request import StopRequest
 
     stop = StopRequest()
     # From here on: torch takes seconds to load, and would swallow an interrupt.
     with stop.listening():
+        from calibench.lab.study.launch import Placement
         from calibench.lab.study.prepared_run import Conditions
         from calibench.lab.study.run import run_study
 
-        conditions = Conditions(
-            data=data_dir(data),
-            device=device,
-            allow_drift=allow_drift,
-            allow_code=allow_code,
-        )
-        return run_study(
-            study, store, conditions, workers=workers, is_stopping=stop, talk=_talk
-        )
+        with Placement(**placement).opened() as engine:
+            return run_study(
+                study,
+                store,
+                Conditions(**conditions),
+                engine,
+                is_stopping=stop,
+                talk=_talk,
+            )
 
 
 def _report(store: Path, out: Path, *, as_json: bool = False) -> None:

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from calibench.errors import IntegrityError, InterruptedRunError, LockedError
-from calibench.lab.study import launch, run
+from calibench.lab.study import local_runs, run, work
 from calibench.lab.study.prepared_run import Conditions
 from command_line import TINY, calibench, refused, results, study_file, unfinish
 
@@ -124,10 +124,10 @@ def test_a_worker_notes_why_it_failed(store, monkeypatch, error, code, reason):
     def fails(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(launch, "execute", fails)
+    monkeypatch.setattr(work, "execute", fails)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        launch._work(store.path, folder.run_id, Conditions(data=store.path))
+        local_runs._work(store.path, folder.run_id, Conditions(data=store.path))
     assert caught.value.code == code
     assert signal.getsignal(signal.SIGTERM) is before
     row = calibench("status", store.path, "--json").json[0]

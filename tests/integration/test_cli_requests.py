@@ -71,6 +71,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     [
         ["run", "{study}", "--store", "{tmp}/s", "--device", "tpu"],
         ["run", "{study}", "--store", "{tmp}/s", "--workers", "0"],
+        ["run", "{study}", "--store", "{tmp}/s", "--on", "rays"],
+        ["run", "{study}", "--store", "{tmp}/s", "--ray-address", "here:1"],
         ["run", "{study}"],
         ["evaluate", "{npz}", "--bins", "0"],
         ["evaluate", "{npz}", "--kind", "scores"],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from calibench.lab.study.launch import Event
+from calibench.lab.study.events import Event
 
 
 def show_progress(

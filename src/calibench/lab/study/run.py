@@ -1,20 +1,18 @@
-"""Carry out a whole study on this machine: what `calibench run` does."""
+"""Carry out a whole study: what `calibench run` does."""
 
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from calibench.errors import IntegrityError
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import History, RunFolder, Store
-from calibench.lab.study.launch import launch
+from calibench.lab.study.events import RunEngine
 from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
-from calibench.lab.training.devices import check_precision, chosen_device
+from calibench.lab.training.devices import check_precision
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
 
@@ -23,8 +21,8 @@ def run_study(
     study_file: Path,
     store_path: Path,
     conditions: Conditions,
+    engine: RunEngine,
     *,
-    workers: int | None,
     is_stopping: Callable[[], bool],
     talk: Callable[[str], None],
 ) -> int:
@@ -34,7 +32,7 @@ def run_study(
         ParameterError: The study is not valid, or the store is another study's.
     """
     study = load_study(study_file, allow_code=conditions.allow_code)
-    device = chosen_device(conditions.device)
+    device = engine.device(conditions.device)
     check_precision(study.train.precision, device)
     # Loaded here once, so that a missing archive is said once, and at once.
     plan = planned(study, DatasetShape.of(study.dataset.load(conditions.data)))
@@ -56,11 +54,10 @@ def run_study(
         note = f", {diverged} of them diverged: see `status`" if diverged else ""
         talk(f"{len(before) - len(waiting)} of {len(before)} runs are done{note}.")
     ended = show_progress(
-        launch(
+        engine.launch(
             store,
             waiting,
-            conditions,
-            workers=workers or _default_workers(device),
+            replace(conditions, device=device.type),
             is_stopping=is_stopping,
         ),
         num_runs=len(before),
@@ -83,10 +80,6 @@ def _history(folder: RunFolder) -> History:
         return folder.history()
     except IntegrityError:
         return History(())
-
-
-def _default_workers(device: torch.device) -> int:
-    return len(os.sched_getaffinity(0)) if device.type == "cpu" else 1
 
 
 def _exit_code(outcomes: list[str], failures: set[int]) -> int:
