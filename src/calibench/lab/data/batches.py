@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from calibench.errors import ParameterError
 from calibench.lab.data.dataset import Examples
 from calibench.lab.data.random_streams import permutation, stream, uniform
+
+Batch: TypeAlias = tuple[
+    Float32[Tensor, "batch channels height width"], Int64[Tensor, " batch"]
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,64 +87,116 @@ def _channel_statistics(
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
 
 
+@dataclass(frozen=True, eq=False)
+class EpochDraws:
+    """What chance decides in an epoch: a few whole numbers for every example.
+
+    Attributes:
+        order: Examples as they come.
+        corner: First row and column of the window that an example shows, padded.
+        mirrored: Whether its columns run backwards.
+    """
+
+    order: Int64[Tensor, " examples"]
+    corner: Int64[Tensor, "examples 2"]
+    mirrored: Bool[Tensor, " examples"]
+
+    def become(self, other: "EpochDraws") -> None:
+        """Take over the draws of another epoch, in the same memory."""
+        self.order.copy_(other.order)
+        self.corner.copy_(other.corner)
+        self.mirrored.copy_(other.mirrored)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingBatches:
     """The training batches of any epoch, a function of (seed, epoch) alone.
 
     Which crop and flip an example gets is drawn for (seed, epoch, example), whatever
     batch it falls in, so neither the batch size nor the number of devices moves it.
+
+    Attributes:
+        batch_size: Examples of a step, on all ranks together.
+        rank: Which of `num_ranks` equal parts of every batch is shown, in order.
     """
 
     images: DeviceImages
     batch_size: int
     seed: int
     augmentation: Augmentation
+    rank: int = 0
+    num_ranks: int = 1
 
     def __post_init__(self) -> None:
         check_batch_size(self.batch_size, len(self.images))
+        if self.batch_size % self.num_ranks:
+            msg = (
+                f"batch_size is {self.batch_size}, which {self.num_ranks} ranks cannot "
+                "share equally. Choose a number of ranks that divides it."
+            )
+            raise ParameterError(msg)
 
     @property
     def per_epoch(self) -> int:
         """Batches in an epoch; an incomplete last one is left out."""
         return len(self.images) // self.batch_size
 
-    def epoch(
-        self, epoch: int
-    ) -> Iterator[
-        tuple[Float32[Tensor, "batch channels height width"], Int64[Tensor, " batch"]]
-    ]:
+    def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        device = self.images.pixels.device
-        order = torch.from_numpy(
-            permutation(stream(f"order, epoch {epoch}", self.seed), len(self.images))
-        ).to(device)
-        rows, columns = self._sources(epoch)
-        padding = self.augmentation.crop_padding
-        padded = F.pad(self.images.pixels, (0, 0, padding, padding, padding, padding))
-        for start in range(self.per_epoch):
-            chosen = order[start * self.batch_size : (start + 1) * self.batch_size]
-            pixels = padded[
-                chosen[:, None, None],
-                rows[chosen][:, :, None],
-                columns[chosen][:, None, :],
-            ]
-            yield self.images.standardized(pixels), self.images.labels[chosen]
+        draws = self.draws(epoch)
+        for number in range(self.per_epoch):
+            yield self.batch(draws, number)
 
-    def _sources(
-        self, epoch: int
-    ) -> tuple[Int64[Tensor, "examples height"], Int64[Tensor, "examples width"]]:
-        """Return, for each example, the padded rows and columns that it shows."""
-        count, height, width, _ = self.images.pixels.shape
+    def draws(self, epoch: int) -> EpochDraws:
+        """Return what chance decides in one epoch, on the device."""
+        count = len(self.images)
         reach = 2 * self.augmentation.crop_padding + 1
+        order = permutation(stream(f"order, epoch {epoch}", self.seed), count)
         drawn = uniform(stream(f"crop, epoch {epoch}", self.seed), 2 * count)
-        shift = (reach * drawn).astype(np.int64).reshape(count, 2)
-        rows = shift[:, :1] + np.arange(height)
-        columns = shift[:, 1:] + np.arange(width)
+        mirrored = np.zeros(count, dtype=np.bool_)
         if self.augmentation.flip:
             mirrored = uniform(stream(f"flip, epoch {epoch}", self.seed), count) < 0.5
-            columns[mirrored] = columns[mirrored, ::-1]
         device = self.images.pixels.device
-        return torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
+        return EpochDraws(
+            order=torch.from_numpy(order).to(device),
+            corner=torch.from_numpy(
+                (reach * drawn).astype(np.int64).reshape(count, 2)
+            ).to(device),
+            mirrored=torch.from_numpy(mirrored).to(device),
+        )
+
+    def batch(self, draws: EpochDraws, number: int | Int64[Tensor, "1"]) -> Batch:
+        """Return one batch of an epoch; nothing is read back from the device.
+
+        A number that lies on the device lets a recorded step count by itself.
+        """
+        chosen = draws.order[number * self.batch_size + self._places]
+        corner, mirrored = draws.corner[chosen], draws.mirrored[chosen, None]
+        down, across = self._window
+        rows = corner[:, :1] + down
+        columns = corner[:, 1:] + torch.where(mirrored, across.flip(0), across)
+        pixels = self._padded[
+            chosen[:, None, None], rows[:, :, None], columns[:, None, :]
+        ]
+        return self.images.standardized(pixels), self.images.labels[chosen]
+
+    @cached_property
+    def _places(self) -> Int64[Tensor, " share"]:
+        """Where in every batch the examples of this rank stand."""
+        share = self.batch_size // self.num_ranks
+        device = self.images.pixels.device
+        return torch.arange(self.rank * share, (self.rank + 1) * share, device=device)
+
+    @cached_property
+    def _window(self) -> tuple[Int64[Tensor, " height"], Int64[Tensor, " width"]]:
+        _, height, width, _ = self.images.pixels.shape
+        device = self.images.pixels.device
+        return torch.arange(height, device=device), torch.arange(width, device=device)
+
+    @cached_property
+    def _padded(self) -> UInt8[Tensor, "examples tall wide channels"]:
+        padding = self.augmentation.crop_padding
+        return F.pad(self.images.pixels, (0, 0, padding, padding, padding, padding))
 
 
 def check_batch_size(batch_size: int, num_examples: int) -> None:

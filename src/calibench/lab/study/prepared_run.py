@@ -116,16 +116,15 @@ class PreparedRun:
 
     def epochs(self, epochs: range, is_stopping: Callable[[], bool]) -> Iterator[Epoch]:
         """Train, yielding after every epoch."""
-        for index in epochs:
-            yield from train(
-                self.state.model,
-                self.loss.at((index - 1) / self.spec.train.epochs),
-                self.batches,
-                self.state.optimizer,
-                self.spec.train,
-                range(index, index + 1),
-                is_stopping=is_stopping,
-            )
+        yield from train(
+            self.state.model,
+            self.loss,
+            self.batches,
+            self.state.optimizer,
+            self.spec.train,
+            epochs,
+            is_stopping=is_stopping,
+        )
 
     def logits(self, is_stopping: Callable[[], bool]) -> dict[str, Tensor]:
         """Return what the network says about every measured split."""

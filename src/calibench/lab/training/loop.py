@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Float32
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from calibench.errors import InterruptedRunError
 from calibench.lab.data.batches import DeviceImages, TrainingBatches
 from calibench.lab.training.recipe import Recipe
+from calibench.lab.training.run_loss import RunLoss
+from calibench.lab.training.step import new_step
+from calibench.losses import Loss
 
 # Small enough on a CPU to stop within seconds, large enough to fill a GPU.
 _INFERENCE_BATCH = {"cpu": 250, "cuda": 5000}
-
-BatchLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 def train(  # noqa: PLR0913 - the six things that make a training run
     model: nn.Module,
-    loss: BatchLoss,
+    loss: Loss | RunLoss,
     batches: TrainingBatches,
     optimizer: torch.optim.SGD,
     recipe: Recipe,
     epochs: range,
     *,
+    way: str = "eager",
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Epoch]:
     """Yield after every epoch, with the model trained so far.
@@ -62,55 +63,36 @@ def train(  # noqa: PLR0913 - the six things that make a training run
     A generator instead of callbacks: the caller evaluates, saves, logs and stops
     in plain code between two epochs. To resume, pass a range that starts later.
 
+    Args:
+        model: What is trained.
+        loss: Asked for its form before every epoch, where it is that of a run.
+        batches: Of any epoch.
+        optimizer: From `sgd`.
+        recipe: That of the optimizer.
+        epochs: Counted from 1.
+        way: How a step is carried out: one of `step.WAYS`.
+        is_stopping: Whether to stop.
+
     Raises:
         InterruptedRunError: `is_stopping` turned true; asked between two steps.
     """
-    device = batches.images.labels.device
+    step = new_step(way, model, batches, optimizer, recipe)
+    moving = loss if isinstance(loss, RunLoss) else RunLoss(loss)
     for index in epochs:
         model.train()
-        # Summed on the device: reading a number at every step would stall a GPU.
-        total_loss = torch.zeros((), dtype=torch.float64, device=device)
-        wrong = torch.zeros((), dtype=torch.int64, device=device)
-        rate = 0.0
-        for step, (inputs, labels) in enumerate(batches.epoch(index)):
+        step.begin(index, moving.at((index - 1) / recipe.epochs))
+        for _ in range(batches.per_epoch):
             if is_stopping():
                 msg = f"stopped in epoch {index}; it is run again on resuming."
                 raise InterruptedRunError(msg)
-            progress = (index - 1 + step / batches.per_epoch) / recipe.epochs
-            rate = recipe.learning_rate * recipe.schedule.multiplier(progress)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(
-                device.type,
-                dtype=torch.bfloat16,
-                enabled=recipe.precision == "bfloat16",
-            ):
-                logits = model(inputs)
-            logits = logits.float()
-            value = loss(logits, labels)
-            _step(model, optimizer, recipe, value, len(labels))
-            total_loss += value.detach()
-            wrong += (logits.detach().argmax(dim=1) != labels).sum()
+            step.take()
+        mean_loss, error_rate = step.totals()
         yield Epoch(
             index=index,
-            mean_loss=total_loss.item() / batches.per_epoch,
-            error_rate=wrong.item() / (batches.per_epoch * batches.batch_size),
-            learning_rate=rate,
+            mean_loss=mean_loss,
+            error_rate=error_rate,
+            learning_rate=recipe.rate(index, batches.per_epoch - 1, batches.per_epoch),
         )
-
-
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.SGD,
-    recipe: Recipe,
-    value: Tensor,
-    batch_size: int,
-) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    (value * batch_size if recipe.reduction == "sum" else value).backward()
-    if recipe.clip_grad_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)
-    optimizer.step()
 
 
 @torch.inference_mode()

@@ -50,3 +50,11 @@ class Recipe:
         if self.nesterov and self.momentum == 0:
             msg = "nesterov needs momentum > 0. Set momentum, or nesterov = false."
             raise ParameterError(msg)
+
+    def rate(self, epoch: int, step: int, per_epoch: int) -> float:
+        """Return the learning rate of a step of an epoch that has `per_epoch` of them.
+
+        Epochs are counted from 1, steps from 0.
+        """
+        progress = (epoch - 1 + step / per_epoch) / self.epochs
+        return self.learning_rate * self.schedule.multiplier(progress)
