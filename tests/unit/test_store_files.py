@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from calibench.errors import IntegrityError, LockedError, ResourceError
+from calibench.lab.store import files
 from calibench.lab.store.files import append_line, read_checked, write_bytes
 from calibench.lab.store.lock import owned
 
@@ -55,6 +56,28 @@ def test_lines_are_appended(tmp_path):
     for line in ("a", "b"):
         append_line(tmp_path / "log", line)
     assert (tmp_path / "log").read_text() == "a\nb\n"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "write"])
+def test_a_line_that_may_not_be_on_disk_is_taken_back(tmp_path, monkeypatch, failing):
+    """After a failed fsync the system may forget what it had not written."""
+    path = tmp_path / "log"
+    append_line(path, "a")
+
+    def fsync(descriptor):
+        raise OSError(5, "Input/output error")
+
+    def write(file, content):
+        file.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    if failing == "fsync":
+        monkeypatch.setattr(os, "fsync", fsync)
+    else:
+        monkeypatch.setattr(files, "_write_whole", write)
+    with pytest.raises(ResourceError, match=r"log: .* kept"):
+        append_line(path, "bcd")
+    assert path.read_text() == "a\n"
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

@@ -1,7 +1,9 @@
 """Write files so that a reader, a crash or a power loss never leaves half of one."""
 
 import os
+from contextlib import suppress
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 
 from calibench.errors import IntegrityError
@@ -41,12 +43,38 @@ def append_line(path: Path, line: str) -> None:
     with named_refusals(path, _KEPT):
         # An empty one may be the leftover of a crash before its folder was synced.
         is_new = not path.exists() or path.stat().st_size == 0
-        with path.open("ab") as file:
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        # Unbuffered: a buffer would try again what failed, on closing.
+        with path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                _write_whole(file, line.encode() + b"\n")
+                os.fsync(file.fileno())
+            except OSError:
+                # A line that may not be on disk must not look committed to a reader.
+                with suppress(OSError):
+                    file.truncate(size)
+                raise
         if is_new:
             sync_folder(path.parent)
+
+
+def settle(path: Path) -> None:
+    """Put on disk what a killed process left of a file in the system's memory."""
+    if path.exists():
+        with named_refusals(path, _KEPT), path.open("ab") as file:
+            os.fsync(file.fileno())
+
+
+def settle_names(folder: Path, above: int) -> None:
+    """The same for the names in a folder, in those inside, and in `above` above it.
+
+    A folder that may be passed through and not be read, as where a user's data lies
+    on some clusters, holds no name of ours that is new.
+    """
+    inside = [each for each in folder.iterdir() if each.is_dir()]
+    for each in (*inside, folder, *folder.parents[:above]):
+        with named_refusals(each, _KEPT), suppress(PermissionError):
+            sync_folder(each)
 
 
 def truncate(path: Path, size: int) -> None:
@@ -78,3 +106,10 @@ def read_checked(path: Path, expected_sha256: str) -> bytes:
         )
         raise IntegrityError(msg)
     return content
+
+
+def _write_whole(file: FileIO, content: bytes) -> None:
+    """Write all of it, though the system may take a part at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]

@@ -11,7 +11,13 @@ from typing import Any
 from calibench.errors import IntegrityError
 from calibench.lab.durable import sync_folder
 from calibench.lab.store.canonical import canonical_json
-from calibench.lab.store.files import append_line, read_checked, write_bytes
+from calibench.lab.store.files import (
+    append_line,
+    read_checked,
+    settle,
+    settle_names,
+    write_bytes,
+)
 from calibench.lab.store.history import History
 from calibench.lab.store.journal import Journal
 from calibench.lab.store.lock import owned
@@ -19,6 +25,7 @@ from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
 
 KEPT_CHECKPOINTS = 2
 _FAILURE = "failure.json"
+_FOLDERS_ABOVE = 3  # runs, the store, and where the store lies
 
 Row = dict[str, Any]
 
@@ -61,6 +68,9 @@ class RunFolder:
         with owned(self.path / "lock", patience=patience):
             # Appending to a line that a crash cut off would spoil both.
             self.journal.repair()
+            # Seen after a kill, it is not on disk for that; and is built upon now.
+            settle(self.journal.path)
+            settle_names(self.path, above=_FOLDERS_ABOVE)
             yield
 
     def history(self) -> History:
