@@ -125,6 +125,16 @@ def run(
         str | None, typer.Option(help="Address of a Ray cluster that runs.")
     ] = None,
     device: Device = "auto",
+    step: Annotated[
+        str,
+        typer.Option(
+            help="A training step: auto, eager, compiled, captured, compiled_captured."
+        ),
+    ] = "auto",
+    deterministic: Annotated[
+        bool | None,
+        typer.Option(help="Use only kernels that repeat themselves (default: yes)."),
+    ] = None,
     data: DataDir = None,
     allow_drift: Annotated[
         bool, typer.Option(help="Resume under other software, hardware or data.")
@@ -141,6 +151,8 @@ def run(
             {
                 "data": data_dir(data),
                 "device": device,
+                "step": None if step == "auto" else step,
+                "deterministic": deterministic,
                 "allow_drift": allow_drift,
                 "allow_code": allow_code,
             },

@@ -1,8 +1,14 @@
 """What the architectures share: the checks of their sizes and the initial weights."""
 
+from contextlib import nullcontext
+
+import torch
 from torch import nn
 
 from calibench.errors import ParameterError
+from calibench.shapes import Images, Logits
+
+_HALVES = (torch.bfloat16, torch.float16)
 
 
 def require_sizes(*, num_classes: int, width: int, in_channels: int) -> None:
@@ -45,3 +51,23 @@ def convolution(
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def averaged_and_mapped(features: Images, head: nn.Linear) -> Logits:
+    """Average over the image and apply the last layer, in float32 or wider.
+
+    Under autocast the layers before may compute in bfloat16: its 8 bits of precision
+    would be too few for logits, whose differences are what calibration is about.
+
+    >>> averaged_and_mapped(torch.ones(1, 2, 3, 3).bfloat16(), nn.Linear(2, 4)).dtype
+    torch.float32
+    """
+    wide = features.float() if features.dtype in _HALVES else features
+    kind = features.device.type
+    plain = (
+        torch.autocast(kind, enabled=False)
+        if torch.amp.is_autocast_available(kind)
+        else nullcontext()
+    )
+    with plain:
+        return head(wide.mean(dim=(2, 3)))

@@ -7,7 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calibench.models.layers import convolution, require_sizes
+from calibench.models.layers import (
+    averaged_and_mapped,
+    convolution,
+    require_sizes,
+)
 from calibench.shapes import Images, Logits
 
 _Features: TypeAlias = Float[Tensor, "batch out_channels out_height out_width"]
@@ -104,7 +108,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of a batch of images."""
-        return self.head(self.blocks(self.stem(images)).mean(dim=(2, 3)))
+        return averaged_and_mapped(self.blocks(self.stem(images)), self.head)
 
 
 def resnet18(num_classes: int, *, width: int = 64, in_channels: int = 3) -> ResNet:

@@ -2,7 +2,11 @@
 
 from torch import nn
 
-from calibench.models.layers import convolution, require_sizes
+from calibench.models.layers import (
+    averaged_and_mapped,
+    convolution,
+    require_sizes,
+)
 from calibench.shapes import Images, Logits
 
 # Convolutions of each stage, and their width in units of the first stage's.
@@ -38,7 +42,7 @@ class VGG(nn.Module):
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of a batch of images."""
-        return self.head(self.features(images).mean(dim=(2, 3)))
+        return averaged_and_mapped(self.features(images), self.head)
 
 
 def vgg16(num_classes: int, *, width: int = 64, in_channels: int = 3) -> VGG:

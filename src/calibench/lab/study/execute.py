@@ -43,7 +43,7 @@ def execute(
         if folder.history().is_over:
             return
         study = stored_study(store, conditions)
-        run = PreparedRun.of(study, study.run(run_id), conditions)
+        run = PreparedRun.of(study, study.run(run_id), _resumed(folder, conditions))
         _begin(folder, run, allow_drift=conditions.allow_drift)
         first = _restore(folder, run.state) + 1
         epochs = range(first, run.spec.train.epochs + 1)
@@ -68,7 +68,8 @@ def replay_epoch(
         FingerprintError: Under these conditions the bits would not agree anyway.
     """
     study = stored_study(store, conditions)
-    run = PreparedRun.of(study, study.run(folder.run_id), conditions)
+    begun = conditions.as_begun(folder.fingerprint(epoch))
+    run = PreparedRun.of(study, study.run(folder.run_id), begun)
     changes = differences(folder.fingerprint(epoch), run.fingerprint)
     if changes:
         msg = (
@@ -82,6 +83,13 @@ def replay_epoch(
     again.begin(run.manifest(), run.examples())
     for trained in run.epochs(range(epoch, epoch + 1), lambda: False):
         _commit(again, study, run, trained, lambda: False)
+
+
+def _resumed(folder: RunFolder, conditions: Conditions) -> Conditions:
+    """Return the conditions, with what they leave open as the run was begun."""
+    if not folder.history().has_begun:
+        return conditions
+    return conditions.as_begun(folder.fingerprint())
 
 
 def _begin(folder: RunFolder, run: PreparedRun, *, allow_drift: bool) -> None:

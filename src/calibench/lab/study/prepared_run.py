@@ -1,7 +1,7 @@
 """A run in memory: its data, its network, and what it says about itself."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,14 @@ from calibench.lab.training.devices import (
     check_precision,
     chosen_device,
     make_repeatable,
+    set_precision,
 )
 from calibench.lab.training.fingerprint import fingerprint
 from calibench.lab.training.loop import Epoch, infer, sgd, train
+from calibench.lab.training.quickest import quickest_way, step_seconds
+from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.run_loss import RunLoss
+from calibench.lab.training.step import check_way
 from calibench.losses import Loss
 from calibench.models import build_model
 from calibench.predictions import Predictions
@@ -44,12 +48,27 @@ class Conditions:
         device: "auto", "cpu" or "cuda".
         allow_drift: Resume under another fingerprint, and mark the run.
         allow_code: Import what the study names by `module:name`.
+        step: In which of `training.step.WAYS` a step is taken; None for that with
+            which the run was begun, or the quickest.
+        deterministic: Whether only kernels that repeat themselves are used; None for
+            what the run was begun with, or yes.
     """
 
     data: Path
     device: str = "auto"
     allow_drift: bool = False
     allow_code: bool = False
+    step: str | None = None
+    deterministic: bool | None = None
+
+    def as_begun(self, fingerprint: Mapping[str, str]) -> "Conditions":
+        """Return the same, with what is left open as it was when the run was begun."""
+        begun = fingerprint.get("deterministic", "yes") == "yes"
+        return replace(
+            self,
+            step=self.step or fingerprint.get("compile"),
+            deterministic=begun if self.deterministic is None else self.deterministic,
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,6 +87,7 @@ class PreparedRun:
     loss: RunLoss
     batches: TrainingBatches
     measured: dict[str, DeviceImages]
+    way: str
 
     @classmethod
     def of(
@@ -76,7 +96,9 @@ class PreparedRun:
         """Load the data, divide it, and build the network."""
         device = chosen_device(conditions.device)
         check_precision(spec.train.precision, device)
-        make_repeatable(device)
+        set_precision(spec.train.precision)
+        deterministic = conditions.deterministic is not False
+        make_repeatable(device, deterministic=deterministic)
         dataset = study.dataset.load(conditions.data)
         splits = split_examples(dataset, spec.splits, spec.seed)
         model = build_model(
@@ -103,15 +125,20 @@ class PreparedRun:
             name: on_device(_split(splits, name).examples, device, like=images)
             for name in MEASURED_SPLITS
         }
+        way = conditions.step or _quickest_way(model, loss, batches, spec.train)
+        check_way(way, device)
         return cls(
             spec=spec,
             dataset=dataset,
             splits=splits,
-            fingerprint=fingerprint(device, dataset.digest),
+            fingerprint=fingerprint(
+                device, dataset.digest, way=way, deterministic=deterministic
+            ),
             state=TrainingState(model, sgd(model, spec.train), loss),
             loss=loss,
             batches=batches,
             measured=measured,
+            way=way,
         )
 
     def epochs(self, epochs: range, is_stopping: Callable[[], bool]) -> Iterator[Epoch]:
@@ -123,6 +150,7 @@ class PreparedRun:
             self.state.optimizer,
             self.spec.train,
             epochs,
+            way=self.way,
             is_stopping=is_stopping,
         )
 
@@ -191,6 +219,22 @@ class PreparedRun:
             for name in MEASURED_SPLITS
         }
         return {name: p for name, p in posteriors.items() if p is not None}
+
+
+def _quickest_way(
+    model: torch.nn.Module, loss: RunLoss, batches: TrainingBatches, recipe: Recipe
+) -> str:
+    """Return how to take steps: on a GPU what a trial finds, on a CPU eagerly.
+
+    Compiling takes longer than it saves on a CPU, and about a minute on a GPU: it is
+    for runs that are long, and has to be asked for.
+    """
+    if batches.images.labels.device.type == "cpu":
+        return "eager"
+    return quickest_way(
+        lambda way: step_seconds(way, model, loss.at(0), batches, recipe),
+        ("eager", "captured"),
+    )
 
 
 def _target(loss: Loss, num_classes: int) -> float | None:

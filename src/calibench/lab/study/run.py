@@ -13,6 +13,7 @@ from calibench.lab.study.plan import planned
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
 from calibench.lab.training.devices import check_precision
+from calibench.lab.training.step import check_way
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
 
@@ -34,6 +35,8 @@ def run_study(
     study = load_study(study_file, allow_code=conditions.allow_code)
     device = engine.device(conditions.device)
     check_precision(study.train.precision, device)
+    if conditions.step is not None:
+        check_way(conditions.step, device)
     # Loaded here once, so that a missing archive is said once, and at once.
     plan = planned(study, DatasetShape.of(study.dataset.load(conditions.data)))
     store = Store.prepared(

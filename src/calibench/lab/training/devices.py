@@ -23,7 +23,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse bfloat16 on a CPU, which computes it slower than float32.
+    """Refuse lower precision on a CPU, which computes bfloat16 slower than float32.
 
     Raises:
         ParameterError: The device is a CPU and the precision is not float32.
@@ -36,14 +36,26 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise ParameterError(msg)
 
 
-def make_repeatable(device: torch.device) -> None:
+def set_precision(precision: str) -> None:
+    """Choose what convolutions of float32 compute in; matrix products keep float32.
+
+    torch's own default is TF32 for the first and float32 for the second.
+    """
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def make_repeatable(device: torch.device, *, deterministic: bool = True) -> None:
     """Choose deterministic kernels, and one thread on CPU, for this process.
 
     More threads change the order of additions, and with it the last bits; two
-    processes of one thread are also faster than one of two.
+    processes of one thread are also faster than one of two. Where it need not be
+    deterministic, a GPU may add in any order, and tries which kernels are quickest.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode=True)
-    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(mode=deterministic)
+    # It would write over all memory before it is used; nothing reads it before that.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not deterministic
     if device.type == "cpu":
         torch.set_num_threads(1)

@@ -21,8 +21,21 @@ _CODE = (
 )
 
 
-def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
-    """Return software, hardware and data by name; equal fingerprints, equal bits."""
+def fingerprint(
+    device: torch.device,
+    data_digest: str,
+    *,
+    way: str = "eager",
+    deterministic: bool = True,
+) -> dict[str, str]:
+    """Return software, hardware and data by name; equal fingerprints, equal bits.
+
+    Args:
+        device: That of the run.
+        data_digest: Of the data set.
+        way: In which a training step is taken.
+        deterministic: Whether only kernels that repeat themselves are used.
+    """
     facts = {
         "calibench": version("calibench"),
         "code": _CODE_DIGEST,
@@ -33,7 +46,8 @@ def fingerprint(device: torch.device, data_digest: str) -> dict[str, str]:
         "duckdb": version("duckdb"),  # it writes the predictions' bytes
         "device": device.type,
         "memory_format": "channels_last",
-        "compile": "eager",
+        "compile": way,
+        "deterministic": "yes" if deterministic else "no",
     }
     if device.type == "cpu":
         facts |= {

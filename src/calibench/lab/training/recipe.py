@@ -21,8 +21,9 @@ class Recipe:
         flip: Mirror half of the images, where that keeps the label.
         clip_grad_norm: Largest global gradient norm; absent means no clipping.
         reduction: The batch's "mean" loss, or its "sum" as some public codes do.
-        precision: Of convolutions and matrix products; weights, batch norm, logits
-            and loss are float32 always. "bfloat16" needs a CUDA device.
+        precision: Of convolutions; weights, batch norm, the last layer of our models,
+            logits and loss are float32 always. "tf32" and "bfloat16" (also of other
+            matrix products) need a CUDA device.
     """
 
     epochs: int
@@ -36,7 +37,7 @@ class Recipe:
     flip: bool = True
     clip_grad_norm: float | None = None
     reduction: Literal["mean", "sum"] = "mean"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         check_least("epochs", self.epochs, 1)

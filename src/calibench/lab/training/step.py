@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from calibench.errors import ParameterError
 from calibench.lab.data.batches import TrainingBatches
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.recorded import Work, recorded
@@ -15,6 +16,21 @@ from calibench.validation import member
 
 Way: TypeAlias = Literal["eager", "compiled", "captured", "compiled_captured"]
 WAYS: tuple[Way, ...] = get_args(Way)
+
+
+def check_way(way: str, device: torch.device) -> None:
+    """Refuse what is no way of taking a step, or none on this device.
+
+    Raises:
+        ParameterError: It is not in `WAYS`, or CUDA graphs are asked of a CPU.
+    """
+    member(way, WAYS, "step")
+    if "captured" in way and device.type != "cuda":
+        msg = (
+            f"--step {way} records CUDA graphs, and this run is on the CPU. "
+            "Use --step eager or compiled."
+        )
+        raise ParameterError(msg)
 
 
 @runtime_checkable
