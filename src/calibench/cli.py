@@ -192,6 +192,26 @@ def claims(store: StoreDir, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def truth(
+    store: StoreDir,
+    known: Annotated[
+        Path, typer.Option("--truth", help="Posterior or counts of the test split.")
+    ],
+    truth_kind: Annotated[
+        str | None, typer.Option(help="posterior or counts, if the file does not say.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Hold every run's test predictions against a second yardstick, such as people."""
+    from calibench.lab.data.truth_files import read_truth
+    from calibench.lab.study.against_truth import against_truth
+
+    found = against_truth(store, read_truth(known, kind=truth_kind))
+    print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+
+
+@app.command()
 def report(
     store: StoreDir,
     out: Annotated[

@@ -13,6 +13,7 @@ from calibench.lab.data.prediction_writer import write_predictions
 from calibench.metrics import nll
 from calibench.posthoc import CALIBRATORS, Temperature
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 
 
 @pytest.fixture
@@ -109,10 +110,11 @@ def test_weights_that_are_refused(files, capsys):
 def test_every_method_from_csv_to_csv(method, files):
     held_out = files / "held_out.csv"
     write_predictions(read_predictions(files / "held_out.npz"), held_out)
-    extra = ["--set", "gamma=0.5", "--set", "detached=true"]
+    settings = [f"{key}={value}" for key, value in SETTINGS_OF.get(method, {}).items()]
+    extra = [word for each in settings for word in ("--set", each)]
     cal, out = files / "cal.json", files / "out.csv"
     words = ["fit", held_out, "--method", method, "--out", cal, "--json"]
-    done = run(*words, *(extra if method == "focal_link" else []))
+    done = run(*words, *extra)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["method"] == method
     done = run("apply", cal, files / "test.npz", "--out", out, "--json")
@@ -141,7 +143,12 @@ def test_the_rows_of_the_fit_are_refused(files, capsys):
         ("temprature", [], 2, "Did you mean 'temperature'?"),
         ("focal_link", [], 2, "needs a value for gamma (--set gamma=...)"),
         ("focal_link", ["--set", "gamma"], 2, "give NAME=VALUE"),
-        ("focal_link", ["--set", "gamma=three"], 2, "neither a number nor"),
+        (
+            "focal_link",
+            ["--set", "gamma=three"],
+            2,
+            "gamma must be a number, got 'three'",
+        ),
         ("temperature", ["--set", "gamma=3"], 2, "temperature has no settings"),
         ("temperature", ["--kind", "probs"], 3, "no probs among"),
     ],

@@ -9,11 +9,11 @@ from calibench import metrics, posthoc
 from calibench.errors import FitError
 from calibench.posthoc import CALIBRATORS, Dirichlet, FocalLink, VectorScaling
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 from reference.calibrators import affine_objective, focal_weight
 from strategies import predictions
 
 PARAMETRIC = ["temperature", "vector_scaling", "matrix_scaling", "dirichlet"]
-NEEDED = {"focal_link": {"gamma": 2.0}}
 
 
 def drawn(seed, num_examples=120, num_classes=3, scale=2.0):
@@ -27,7 +27,7 @@ def drawn(seed, num_examples=120, num_classes=3, scale=2.0):
 
 
 def fitted(some, method):
-    return posthoc.fit(some, method, NEEDED.get(method))
+    return posthoc.fit(some, method, SETTINGS_OF.get(method))
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -154,7 +154,7 @@ def test_one_class_against_the_rest_is_calibrated_on_its_own_data(method):
 def test_the_predicted_class_stays_where_promised(method, some, seed, gamma):
     keep = np.random.default_rng(seed).random(some.num_examples) < 0.3
     labels = np.where(keep, some.labels, some.predicted)
-    chosen = {"gamma": gamma} if method == "focal_link" else {}
+    chosen = {"gamma": gamma} if method == "focal_link" else SETTINGS_OF.get(method)
     both = [
         Predictions.from_logits(some.logits, labels),
         Predictions.from_probs(some.probs, labels),

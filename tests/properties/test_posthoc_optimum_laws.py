@@ -11,10 +11,11 @@ from calibench import metrics, posthoc
 from calibench.errors import FitError
 from calibench.posthoc import CALIBRATORS, FocalLink
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 from strategies import edge_predictions, predictions
 
 LIKELIHOOD = ["temperature", "vector_scaling", "matrix_scaling", "dirichlet"]
-SCALED = ["temperature", "focal_link"]
+SCALED = ["temperature", "temperature_by_ece", "focal_link", "loss_link"]
 RNG = np.random.default_rng(0)
 LOGITS = 2 * RNG.normal(size=(40, 3))
 
@@ -27,15 +28,15 @@ DEGENERATE = {
 }
 
 
-def fitted(some, method, gamma=1.0):
-    return posthoc.fit(some, method, {"gamma": gamma} if method == "focal_link" else {})
+def fitted(some, method, **given_):
+    return posthoc.fit(some, method, given_ or SETTINGS_OF.get(method))
 
 
 @pytest.mark.parametrize("case", DEGENERATE)
 @pytest.mark.parametrize("method", CALIBRATORS)
 def test_likelihoods_without_an_optimum_are_refused(method, case):
     some = Predictions.from_logits(*DEGENERATE[case])
-    if method in [*LIKELIHOOD, "focal_link"]:
+    if method in [*LIKELIHOOD, "focal_link", "loss_link"]:
         with pytest.raises(FitError, match=f"^{method} .*(optimum|every class)"):
             fitted(some, method)
         return
@@ -97,7 +98,7 @@ def test_a_prohibitive_penalty_leaves_a_parameter_at_0():
     assert without.weights == pytest.approx(nearly.weights, abs=1e-7)
 
 
-@pytest.mark.parametrize("method", SCALED)
+@pytest.mark.parametrize("method", ["temperature", "focal_link", "loss_link"])
 @given(
     some=predictions(),
     seed=st.integers(0, 99),
@@ -112,7 +113,8 @@ def test_a_temperature_is_positive_whatever_the_scale(
     labels = np.where(keep, some.labels, some.predicted)
     values = np.ldexp(some.logits, exponent if method == "temperature" else 0)
     try:
-        found = fitted(Predictions.from_logits(values, labels), method, gamma)
+        given_ = {"gamma": gamma} if method == "focal_link" else {}
+        found = fitted(Predictions.from_logits(values, labels), method, **given_)
     except FitError:
         return
     value = found.value if method == "temperature" else found.temperature
@@ -132,7 +134,7 @@ def test_the_temperature_of_a_link_never_raises_its_loss(some, gamma, seed):
     labels = np.where(keep, some.labels, some.predicted)
     given_ = Predictions.from_logits(some.logits, labels)
     try:
-        after = fitted(given_, "focal_link", gamma).apply(given_, in_sample=True)
+        after = fitted(given_, "focal_link", gamma=gamma).apply(given_, in_sample=True)
     except FitError:
         return
     alone = FocalLink(gamma, 1.0).apply(given_)

@@ -14,6 +14,7 @@ from calibench import metrics, posthoc
 from calibench.errors import DataError, FitError
 from calibench.metrics.stream import MetricState
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 from strategies import edge_predictions, predictions
 
 NUM_BINS = 10
@@ -229,7 +230,7 @@ def test_a_calibrator_of_weights_is_that_of_the_repeated_rows(method, seed):
     counts = rng.integers(0, 4, size=90)
     some = Predictions.from_logits(logits, labels, weights=counts)
     rows = np.repeat(np.arange(90), counts)
-    needed = {"gamma": 2.0} if method == "focal_link" else {}
+    needed = SETTINGS_OF.get(method)
     one = posthoc.fit(some, method, needed)
     other = posthoc.fit(
         Predictions.from_logits(logits, labels).rows(rows), method, needed

@@ -12,6 +12,7 @@ from calibench.errors import DataError, FitError, ParameterError
 from calibench.posthoc import CALIBRATORS, Temperature
 from calibench.posthoc.estimator import CalibratedClassifier
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 
 
 def noisy(num_examples=150):
@@ -50,7 +51,9 @@ OF_MATRICES = dict.fromkeys(
 )
 CANNOT_APPLY = {
     "temperature": SCALES,
+    "temperature_by_ece": {},
     "focal_link": SCALES,
+    "loss_link": SCALES,
     "vector_scaling": BLOBS
     | dict.fromkeys(
         [
@@ -78,9 +81,8 @@ def causes(error):
 @pytest.mark.parametrize("method", CALIBRATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_the_contract_wherever_the_data_have_an_optimum(method):
-    settings = {"gamma": 1.0} if method == "focal_link" else None
     results = check_estimator(
-        CalibratedClassifier(method=method, settings=settings),
+        CalibratedClassifier(method=method, settings=SETTINGS_OF.get(method)),
         expected_failed_checks=CANNOT_APPLY[method],
         on_fail=None,
         on_skip=None,

@@ -9,6 +9,7 @@ from calibench import posthoc
 from calibench.errors import DataError
 from calibench.posthoc import CALIBRATORS, FittingSet, Temperature
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 
 
 def some_predictions(split="calibration"):
@@ -19,8 +20,7 @@ def some_predictions(split="calibration"):
 
 
 def written(method):
-    settings = {"gamma": 1.5} if method == "focal_link" else {}
-    return posthoc.fit(some_predictions(), method, settings)
+    return posthoc.fit(some_predictions(), method, SETTINGS_OF.get(method))
 
 
 @pytest.mark.parametrize("method", CALIBRATORS)

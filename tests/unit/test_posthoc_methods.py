@@ -20,6 +20,7 @@ from calibench.posthoc import (
     VectorScaling,
 )
 from calibench.predictions import Predictions
+from calibrator_settings import SETTINGS_OF
 
 
 def drawn_from(weights, intercepts, num_examples=20_000):
@@ -294,17 +295,15 @@ def test_settings_that_are_refused(method, given, reason):
 
 @pytest.mark.parametrize("method", CALIBRATORS)
 class TestLeakage:
-    settings = staticmethod(lambda method: {"gamma": 1.0} if "focal" in method else {})
-
     def test_nothing_is_fitted_on_test(self, method):
         some = drawn_from(np.eye(2), [0, 0], 50)
         test = Predictions.from_logits(some.logits, some.labels, split="test")
         with pytest.raises(LeakageError, match=f"{method}: .* Give the calibration"):
-            posthoc.fit(test, method, self.settings(method))
+            posthoc.fit(test, method, SETTINGS_OF.get(method))
 
     def test_nothing_is_judged_on_what_it_was_fitted_on(self, method):
         some = drawn_from(np.eye(2), [0, 0], 50)
-        fitted = posthoc.fit(some, method, self.settings(method))
+        fitted = posthoc.fit(some, method, SETTINGS_OF.get(method))
         backwards = Predictions.from_logits(some.logits[::-1], some.labels[::-1])
         for same in (some, backwards):
             with pytest.raises(LeakageError, match="was fitted on these rows"):
@@ -316,7 +315,7 @@ class TestLeakage:
     def test_a_split_is_remembered_by_name(self, method):
         some = drawn_from(np.eye(2), [0, 0], 50)
         named = Predictions.from_logits(some.logits, some.labels, split="calibration")
-        fitted = posthoc.fit(named, method, self.settings(method))
+        fitted = posthoc.fit(named, method, SETTINGS_OF.get(method))
         part = Predictions.from_logits(
             some.logits[:9], some.labels[:9], split="calibration"
         )

@@ -11,6 +11,7 @@ from calibench.metrics.stream import MetricState
 from calibench.posthoc import CALIBRATORS, Temperature
 from calibench.predictions import Predictions
 from calibench.signatures import of_predictions
+from calibrator_settings import SETTINGS_OF
 from shape_checks import without_shape_checks
 
 ARRAY = np.full((3, 2), 0.5)
@@ -68,9 +69,8 @@ def test_only_parameters_of_that_annotation_are_looked_at():
 
 @pytest.mark.parametrize("method", CALIBRATORS)
 def test_calibrators(method):
-    settings = {"gamma": 1.0} if method == "focal_link" else {}
     with pytest.raises(ParameterError, match=f"^{method}.fit takes Predictions, got n"):
-        posthoc.fit(ARRAY, method, settings)
+        posthoc.fit(ARRAY, method, SETTINGS_OF.get(method))
     with pytest.raises(ParameterError, match=r"^temperature\.apply takes Predictions"):
         Temperature(2.0).apply(ARRAY)
 

@@ -102,6 +102,8 @@ GRIDS = {
     "figure1": (3, 4),
     "cifar10_small": (3, 4),
     "equal_strength": (2, 17),
+    "recipe_mean": (1, 3),
+    "recipe_sum": (1, 3),
     "truth": (2, 17),
 }
 

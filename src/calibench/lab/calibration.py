@@ -82,8 +82,11 @@ def _setting(text: str) -> tuple[str, Any]:
     if not (name and equals):
         msg = f"--set {text!r}: give NAME=VALUE, such as gamma=3."
         raise ParameterError(msg)
+    # A name, such as that of a loss, stands without the quotes of JSON.
+    if value.isidentifier() and value not in {"true", "false", "null"}:
+        return name, value
     try:
         return name, json.loads(value)
     except ValueError as error:
-        msg = f"--set {text!r}: {value!r} is neither a number nor true or false."
+        msg = f"--set {text!r}: {value!r} is no number, no name, not true or false."
         raise ParameterError(msg) from error

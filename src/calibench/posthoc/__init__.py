@@ -12,6 +12,7 @@ from calibench.posthoc.loss_link import LossLink
 from calibench.posthoc.matrix_scaling import MatrixScaling
 from calibench.posthoc.menu import CALIBRATORS, fit
 from calibench.posthoc.temperature import Temperature
+from calibench.posthoc.temperature_by_ece import TemperatureByEce
 from calibench.posthoc.vector_scaling import VectorScaling
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "MatrixScaling",
     "OrderPreservingIsotonic",
     "Temperature",
+    "TemperatureByEce",
     "VectorScaling",
     "fit",
     "load",

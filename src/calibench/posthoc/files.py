@@ -7,13 +7,11 @@ from typing import Any, NoReturn
 
 from calibench.errors import DataError, ParameterError
 from calibench.posthoc.calibrator import Calibrator
-from calibench.posthoc.loss_link import LossLink
 from calibench.posthoc.menu import CALIBRATORS
 from calibench.validation import member
 
 _FORMAT = "calibench calibrator 1"
 # The menu, and what needs more than a method's name and numbers to be fitted.
-_READABLE: dict[str, type[Calibrator]] = CALIBRATORS | {LossLink.method: LossLink}
 # Matrix scaling of 1,000 classes takes 20 MB.
 _LARGEST_BYTES = 2**28
 
@@ -80,7 +78,7 @@ def _calibrator(content: object) -> Calibrator:
         msg = f"method must be a name, got {method!r:.80}."
         raise DataError(msg)
     try:
-        chosen = _READABLE[member(method, tuple(_READABLE), "method")]
+        chosen = CALIBRATORS[member(method, tuple(CALIBRATORS), "method")]
     except ParameterError as error:
         raise DataError(str(error)) from error
     return chosen.from_dict(content)

@@ -10,14 +10,17 @@ from calibench.posthoc.dirichlet import Dirichlet
 from calibench.posthoc.focal_link import FocalLink
 from calibench.posthoc.histogram_binning import HistogramBinning
 from calibench.posthoc.isotonic import Isotonic, OrderPreservingIsotonic
+from calibench.posthoc.loss_link import LossLink
 from calibench.posthoc.matrix_scaling import MatrixScaling
 from calibench.posthoc.temperature import Temperature
+from calibench.posthoc.temperature_by_ece import TemperatureByEce
 from calibench.posthoc.vector_scaling import VectorScaling
 from calibench.predictions import Predictions
 from calibench.validation import member
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
     "temperature": Temperature,
+    "temperature_by_ece": TemperatureByEce,
     "vector_scaling": VectorScaling,
     "matrix_scaling": MatrixScaling,
     "dirichlet": Dirichlet,
@@ -25,12 +28,14 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     "isotonic": Isotonic,
     "order_preserving_isotonic": OrderPreservingIsotonic,
     "focal_link": FocalLink,
+    "loss_link": LossLink,
 }
 
 _KINDS: dict[Any, tuple[str, Any]] = {
     bool: ("true or false", bool),
     int: ("a whole number", int),
     float: ("a number", int | float),
+    str: ("a name", str),
 }
 
 
