@@ -139,6 +139,9 @@ def run(
     allow_drift: Annotated[
         bool, typer.Option(help="Resume under other software, hardware or data.")
     ] = False,
+    shard: Annotated[
+        str, typer.Option(help="The I-th of N shares of the runs, as I/N: 1/8 to 8/8.")
+    ] = "1/1",
     *,
     allow_code: AllowCode = False,
 ) -> None:
@@ -156,6 +159,7 @@ def run(
                 "allow_drift": allow_drift,
                 "allow_code": allow_code,
             },
+            shard,
         )
     )
 
@@ -272,7 +276,11 @@ def theory(*, as_json: AsJson = False) -> None:
 
 
 def _run(
-    study: Path, store: Path, placement: dict[str, Any], conditions: dict[str, Any]
+    study: Path,
+    store: Path,
+    placement: dict[str, Any],
+    conditions: dict[str, Any],
+    shard: str = "1/1",
 ) -> int:
     from calibench.lab.study.stop_request import StopRequest
 
@@ -281,12 +289,13 @@ def _run(
     with stop.listening():
         from calibench.lab.study.launch import Placement
         from calibench.lab.study.prepared_run import Conditions
-        from calibench.lab.study.run import run_study
+        from calibench.lab.study.run import StudyRequest, run_study
+        from calibench.lab.study.shard import Shard
 
+        request = StudyRequest(study=study, store=store, shard=Shard.parsed(shard))
         with Placement(**placement).opened() as engine:
             return run_study(
-                study,
-                store,
+                request,
                 Conditions(**conditions),
                 engine,
                 is_stopping=stop,

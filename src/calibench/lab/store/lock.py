@@ -40,7 +40,7 @@ def _acquire(descriptor: int, path: Path, patience: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 msg = (
-                    f"{path.parent}: another process is at work on this run. "
+                    f"{path.parent}: another process is at work on it. "
                     "Wait for it or stop it, then run the same command again."
                 )
                 raise LockedError(msg) from None

@@ -9,9 +9,11 @@ from typing import Any
 
 from calibench.errors import DataError, ParameterError
 from calibench.lab.store.files import write_bytes
+from calibench.lab.store.lock import owned
 from calibench.lab.store.run_folder import RunFolder
 
 _FORMAT = 1
+_PATIENCE = 60.0  # seconds; a thousand processes may start at once
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -41,33 +43,38 @@ class Store:
         """Make or open the store of a study, and note the study in it.
 
         A study may grow: its runs are known by their content, so a changed grid
-        keeps every run that it still has.
+        keeps every run that it still has. Several processes may do this at once.
 
         Raises:
             ParameterError: The store belongs to another study, or the folder holds
                 something else.
+            LockedError: Other processes have been at it for long.
         """
         store = cls(path)
-        if (path / "study.json").is_file():
-            owner = store.study()["name"]
-            if owner != study["name"]:
+        _refuse_foreign(path)
+        with owned(path / "lock", patience=_PATIENCE):
+            store._note({"format": _FORMAT, **study}, toml)
+        return store
+
+    def _note(self, content: dict[str, Any], toml: str) -> None:
+        """Write what the study asks, unless it stands there already."""
+        files = {
+            "study.toml": toml.encode(),
+            # Last: where it is, the store is complete.
+            "study.json": (json.dumps(content, indent=1) + "\n").encode(),
+        }
+        if (self.path / "study.json").is_file():
+            owner = self.study()["name"]
+            if owner != content["name"]:
                 msg = (
-                    f"{path} is the store of the study {owner!r}, not of "
-                    f"{study['name']!r}. Give --store another folder."
+                    f"{self.path} is the store of the study {owner!r}, not of "
+                    f"{content['name']!r}. Give --store another folder."
                 )
                 raise ParameterError(msg)
-        elif not _is_free(path):
-            msg = (
-                f"{path} exists and is not a store. Give --store a new folder, "
-                "or an empty one."
-            )
-            raise ParameterError(msg)
-        content = {"format": _FORMAT, **study}
-        write_bytes(path / "study.toml", toml.encode())
-        write_bytes(
-            path / "study.json", (json.dumps(content, indent=1) + "\n").encode()
-        )
-        return store
+        for name, wanted in files.items():
+            path = self.path / name
+            if not path.is_file() or path.read_bytes() != wanted:
+                write_bytes(path, wanted)
 
     def study(self) -> dict[str, Any]:
         """Return the study as it was resolved, every default written out.
@@ -127,11 +134,20 @@ class Store:
         return [(folder, *place) for folder, place in zip(folders, grid, strict=True)]
 
 
-def _is_free(path: Path) -> bool:
-    """Whether a store can be made at `path`; its own leftovers do not hinder."""
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a folder of something else; leftovers of a first start do not hinder."""
     if not path.exists():
-        return True
-    return path.is_dir() and all(
-        child.name in {"runs", "study.toml"} or child.name.startswith(".")
-        for child in path.iterdir()
-    )
+        return
+    own = {"lock", "runs", "study.json", "study.toml"}
+    if not path.is_dir() or (
+        not (path / "study.json").is_file()
+        and any(
+            child.name not in own and not child.name.startswith(".")
+            for child in path.iterdir()
+        )
+    ):
+        msg = (
+            f"{path} exists and is not a store. Give --store a new folder, "
+            "or an empty one."
+        )
+        raise ParameterError(msg)

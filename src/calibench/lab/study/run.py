@@ -1,7 +1,7 @@
 """Carry out a whole study: what `calibench run` does."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calibench.errors import IntegrityError
@@ -12,27 +12,42 @@ from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
+from calibench.lab.study.shard import Shard
 from calibench.lab.training.devices import check_precision
 from calibench.lab.training.step import check_way
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyRequest:
+    """Which study is asked for.
+
+    Attributes:
+        study: Its file.
+        store: The folder that keeps it.
+        shard: The share of its runs.
+    """
+
+    study: Path
+    store: Path
+    shard: Shard = field(default_factory=Shard)
+
+
 def run_study(
-    study_file: Path,
-    store_path: Path,
+    request: StudyRequest,
     conditions: Conditions,
     engine: RunEngine,
     *,
     is_stopping: Callable[[], bool],
     talk: Callable[[str], None],
 ) -> int:
-    """Run whatever is not finished yet; return the exit code of the whole.
+    """Run what of a share is not finished yet; return the exit code of the share.
 
     Raises:
         ParameterError: The study is not valid, or the store is another study's.
     """
-    study = load_study(study_file, allow_code=conditions.allow_code)
+    study = load_study(request.study, allow_code=conditions.allow_code)
     device = engine.device(conditions.device)
     check_precision(study.train.precision, device)
     if conditions.step is not None:
@@ -40,18 +55,18 @@ def run_study(
     # Loaded here once, so that a missing archive is said once, and at once.
     plan = planned(study, DatasetShape.of(study.dataset.load(conditions.data)))
     store = Store.prepared(
-        store_path,
+        request.store,
         {
             "name": study.name,
             "spec": study.to_dict(),
             "runs": [run.run_id for run in study.runs()],
         },
-        study_file.read_text(encoding="utf-8"),
+        request.study.read_text(encoding="utf-8"),
     )
-    before = {folder.run_id: _history(folder) for folder in store.runs()}
-    waiting = [
-        run_id for run_id in plan.costliest_first() if not before[run_id].is_over
-    ]
+    mine = request.shard.run_ids(plan.runs)
+    asked = [run_id for run_id in plan.costliest_first() if run_id in mine]
+    before = {run_id: _history(store.run(run_id)) for run_id in asked}
+    waiting = [run_id for run_id in asked if not before[run_id].is_over]
     if len(waiting) < len(before):
         diverged = sum(each.outcome == "diverged" for each in before.values())
         note = f", {diverged} of them diverged: see `status`" if diverged else ""
