@@ -1,16 +1,22 @@
 """Carry out one run of a study, from wherever it stands to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from time import perf_counter
+from typing import Any
+
+from torch import Tensor
 
 from calibench.errors import FingerprintError
 from calibench.lab.store import EpochFiles, RunFolder, Store
+from calibench.lab.study.commits import Commits, ordered_commits
 from calibench.lab.study.load import study_from_table
 from calibench.lab.study.measure import epoch_rows
 from calibench.lab.study.prepared_run import Conditions, PreparedRun
 from calibench.lab.study.spec import StudySpec
-from calibench.lab.training.checkpoint import TrainingState
+from calibench.lab.training.checkpoint import TrainingState, bytes_of
 from calibench.lab.training.fingerprint import differences
 from calibench.lab.training.loop import Epoch
 
@@ -47,12 +53,12 @@ def execute(
         _begin(folder, run, allow_drift=conditions.allow_drift)
         first = _restore(folder, run.state) + 1
         epochs = range(first, run.spec.train.epochs + 1)
-        for epoch in run.epochs(epochs, is_stopping):
-            problem = _commit(folder, study, run, epoch, is_stopping)
-            if problem is not None:
-                folder.commit_event("end", outcome="diverged", reason=problem)
-                return
-        folder.commit_event("end", outcome="finished")
+        with ordered_commits(overlap=conditions.overlap) as commits:
+            problem = _trained(folder, study, run, epochs, commits, is_stopping)
+        if problem is None:
+            folder.commit_event("end", outcome="finished")
+        else:
+            folder.commit_event("end", outcome="diverged", reason=problem)
 
 
 def replay_epoch(
@@ -81,8 +87,8 @@ def replay_epoch(
     if epoch > 1:
         run.state.restore(folder.checkpoint_of(epoch - 1))
     again.begin(run.manifest(), run.examples())
-    for trained in run.epochs(range(epoch, epoch + 1), lambda: False):
-        _commit(again, study, run, trained, lambda: False)
+    with ordered_commits(overlap=False) as commits:
+        _trained(again, study, run, range(epoch, epoch + 1), commits, lambda: False)
 
 
 def _resumed(folder: RunFolder, conditions: Conditions) -> Conditions:
@@ -122,23 +128,62 @@ def _restore(folder: RunFolder, state: TrainingState) -> int:
     return epoch
 
 
-def _commit(
+def _trained(
     folder: RunFolder,
     study: StudySpec,
     run: PreparedRun,
-    epoch: Epoch,
+    epochs: range,
+    commits: Commits,
     is_stopping: Callable[[], bool],
 ) -> str | None:
-    """Measure and store an epoch; return why the run cannot go on, if it cannot."""
+    """Train and store epochs; return why the run cannot go on, if it cannot."""
     started = perf_counter()
+    for epoch in run.epochs(epochs, lambda: is_stopping() or commits.have_failed):
+        trained = perf_counter()
+        logits = run.logits(is_stopping)
+        problem = _problem(epoch, logits)
+        if problem is not None:
+            return problem
+        run.learn(logits)
+        inferred = perf_counter()
+        spent = {"train": trained - started, "infer": inferred - trained}
+        # Copied now: the next epoch moves the weights while this one is stored.
+        ended = _Ended(epoch, logits, run.state.content(), spent)
+        commits.submit(partial(_store, folder, study, run, ended))
+        started = perf_counter()
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Ended:
+    """An epoch that has ended, with nothing in it that training still changes.
+
+    Attributes:
+        state: The content of a checkpoint.
+        spent: Seconds by what they were spent on.
+    """
+
+    epoch: Epoch
+    logits: Mapping[str, Tensor]
+    state: dict[str, Any]
+    spent: dict[str, float]
+
+
+def _problem(epoch: Epoch, logits: Mapping[str, Tensor]) -> str | None:
     if not isfinite(epoch.mean_loss):
         return f"epoch {epoch.index}: the training loss is {epoch.mean_loss}."
-    logits = run.logits(is_stopping)
     for name, values in logits.items():
         if not bool(values.isfinite().all()):
             return f"epoch {epoch.index}: logits of the {name} split are not finite."
-    run.learn(logits)
-    inferred = perf_counter()
+    return None
+
+
+def _store(
+    folder: RunFolder, study: StudySpec, run: PreparedRun, ended: _Ended
+) -> None:
+    """Measure and commit an epoch."""
+    started = perf_counter()
+    epoch, logits = ended.epoch, ended.logits
     trained = {
         "epoch": epoch.index,
         "split": "train",
@@ -153,13 +198,12 @@ def _commit(
     content = EpochFiles(
         rows=[trained, *measured_rows],
         predictions=run.columns(logits) if study.keeps(epoch.index) else None,
-        checkpoint=run.state.to_bytes(),
+        checkpoint=bytes_of(ended.state),
     )
     folder.commit_epoch(epoch.index, content)
     folder.log_time(
         epoch=epoch.index,
-        infer=inferred - started,
-        measure=measured - inferred,
+        **ended.spent,
+        measure=measured - started,
         commit=perf_counter() - measured,
     )
-    return None

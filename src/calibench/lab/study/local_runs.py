@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -47,6 +47,7 @@ class LocalRuns:
     ) -> Iterator[Event]:
         context = _process_context()
         workers = self.workers or _default_workers(conditions.device)
+        conditions = replace(conditions, spare_core=workers < _num_cores())
         waiting = list(run_ids)
         active: dict[str, _Worker] = {}
         stop_deadline: float | None = None
@@ -128,7 +129,11 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
 
 def _default_workers(device: str) -> int:
     on_gpu = chosen_device(device).type == "cuda"
-    return 1 if on_gpu else len(os.sched_getaffinity(0))
+    return 1 if on_gpu else _num_cores()
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _process_context() -> multiprocessing.context.BaseContext:

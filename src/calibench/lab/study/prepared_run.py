@@ -52,6 +52,7 @@ class Conditions:
             which the run was begun, or the quickest.
         deterministic: Whether only kernels that repeat themselves are used; None for
             what the run was begun with, or yes.
+        spare_core: A core has nothing to do beside the one that trains.
     """
 
     data: Path
@@ -60,6 +61,7 @@ class Conditions:
     allow_code: bool = False
     step: str | None = None
     deterministic: bool | None = None
+    spare_core: bool = False
 
     def as_begun(self, fingerprint: Mapping[str, str]) -> "Conditions":
         """Return the same, with what is left open as it was when the run was begun."""
@@ -69,6 +71,11 @@ class Conditions:
             step=self.step or fingerprint.get("compile"),
             deterministic=begun if self.deterministic is None else self.deterministic,
         )
+
+    @property
+    def overlap(self) -> bool:
+        """Whether an epoch is stored while the next trains, which needs a core."""
+        return self.spare_core or self.device == "cuda"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
