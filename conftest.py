@@ -1,6 +1,7 @@
 """Test-wide switches: shape checks at every call, and how hard to search."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from hypothesis import settings
@@ -13,6 +14,10 @@ install_import_hook(
     # An int is welcome where a float is expected, as in the static type system.
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+# What is measured once for a machine is not left in the cache of whoever runs tests.
+_CACHE = tempfile.TemporaryDirectory(prefix="calibench-cache-")
+os.environ["CALIBENCH_CACHE"] = _CACHE.name
 
 # No deadline: the first call compiles kernels and shape checks.
 settings.register_profile("quick", deadline=None, max_examples=25, derandomize=True)

@@ -131,6 +131,9 @@ def run(
             help="A training step: auto, eager, compiled, captured, compiled_captured."
         ),
     ] = "auto",
+    memory_format: Annotated[
+        str, typer.Option(help="Of tensors: auto, channels_last or contiguous.")
+    ] = "auto",
     deterministic: Annotated[
         bool | None,
         typer.Option(help="Use only kernels that repeat themselves (default: yes)."),
@@ -155,6 +158,7 @@ def run(
                 "data": data_dir(data),
                 "device": device,
                 "step": None if step == "auto" else step,
+                "memory_format": None if memory_format == "auto" else memory_format,
                 "deterministic": deterministic,
                 "allow_drift": allow_drift,
                 "allow_code": allow_code,

@@ -27,12 +27,14 @@ class DeviceImages:
     Attributes:
         mean: Per channel, of the training split, in pixel units (0 to 255).
         deviation: Per channel, likewise.
+        memory_format: Of network inputs.
     """
 
     pixels: UInt8[Tensor, "examples height width channels"]
     labels: Int64[Tensor, " examples"]
     mean: Float32[Tensor, " channels"]
     deviation: Float32[Tensor, " channels"]
+    memory_format: torch.memory_format = torch.channels_last
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,9 +42,9 @@ class DeviceImages:
     def standardized(
         self, pixels: UInt8[Tensor, "batch height width channels"]
     ) -> Float32[Tensor, "batch channels height width"]:
-        """Return network inputs, in the channels-last memory format."""
+        """Return network inputs, in the memory format."""
         scaled = (pixels.float() - self.mean) / self.deviation
-        return scaled.permute(0, 3, 1, 2)
+        return scaled.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +56,21 @@ class Augmentation:
 
 
 def on_device(
-    examples: Examples, device: torch.device, *, like: DeviceImages | None = None
+    examples: Examples,
+    device: torch.device,
+    *,
+    like: DeviceImages | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
 ) -> DeviceImages:
-    """Move a split to the device, standardized by its own statistics or by `like`'s."""
+    """Move a split to the device.
+
+    Args:
+        examples: The split.
+        device: Where to.
+        like: Whose statistics standardize it, and whose memory format its inputs
+            have; its own statistics unless given.
+        memory_format: Of network inputs, unless `like` is given.
+    """
     images = np.ascontiguousarray(examples.images.transpose(0, 2, 3, 1))
     if like is None:
         mean, deviation = (
@@ -65,11 +79,13 @@ def on_device(
         )
     else:
         mean, deviation = like.mean, like.deviation
+        memory_format = like.memory_format
     return DeviceImages(
         pixels=torch.from_numpy(images).to(device),
         labels=torch.from_numpy(examples.labels.copy()).to(device),
         mean=mean,
         deviation=deviation,
+        memory_format=memory_format,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calibench.errors import DataError, ParameterError
+from calibench.lab.store.choices import Choices
 from calibench.lab.store.files import write_bytes
 from calibench.lab.store.lock import owned
 from calibench.lab.store.run_folder import RunFolder
@@ -100,6 +101,11 @@ class Store:
             raise DataError(msg)
         return content
 
+    @property
+    def choices(self) -> Choices:
+        """What was chosen once for all runs of the study."""
+        return Choices(self.path / "choices.json")
+
     def toml(self) -> str:
         """Return the study file as the user wrote it."""
         return (self.path / "study.toml").read_text()
@@ -138,7 +144,7 @@ def _refuse_foreign(path: Path) -> None:
     """Refuse a folder of something else; leftovers of a first start do not hinder."""
     if not path.exists():
         return
-    own = {"lock", "runs", "study.json", "study.toml"}
+    own = {"choices.json", "lock", "runs", "study.json", "study.toml"}
     if not path.is_dir() or (
         not (path / "study.json").is_file()
         and any(

@@ -14,8 +14,9 @@ from calibench.lab.store import EpochFiles, RunFolder, Store
 from calibench.lab.study.commits import Commits, ordered_commits
 from calibench.lab.study.load import study_from_table
 from calibench.lab.study.measure import epoch_rows
+from calibench.lab.study.memory_formats import as_chosen
 from calibench.lab.study.prepared_run import Conditions, PreparedRun
-from calibench.lab.study.spec import StudySpec
+from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.lab.training.checkpoint import TrainingState, bytes_of
 from calibench.lab.training.fingerprint import differences
 from calibench.lab.training.loop import Epoch
@@ -49,7 +50,8 @@ def execute(
         if folder.history().is_over:
             return
         study = stored_study(store, conditions)
-        run = PreparedRun.of(study, study.run(run_id), _resumed(folder, conditions))
+        spec = study.run(run_id)
+        run = PreparedRun.of(study, spec, _settled(store, folder, spec, conditions))
         _begin(folder, run, allow_drift=conditions.allow_drift)
         first = _restore(folder, run.state) + 1
         epochs = range(first, run.spec.train.epochs + 1)
@@ -91,11 +93,16 @@ def replay_epoch(
         _trained(again, study, run, range(epoch, epoch + 1), commits, lambda: False)
 
 
-def _resumed(folder: RunFolder, conditions: Conditions) -> Conditions:
-    """Return the conditions, with what they leave open as the run was begun."""
-    if not folder.history().has_begun:
-        return conditions
-    return conditions.as_begun(folder.fingerprint())
+def _settled(
+    store: Store, folder: RunFolder, spec: RunSpec, conditions: Conditions
+) -> Conditions:
+    """Return the conditions, with what they leave open as the run was begun.
+
+    A new run takes what was chosen for its study, if anything was.
+    """
+    if folder.history().has_begun:
+        return conditions.as_begun(folder.fingerprint())
+    return as_chosen(store, spec, conditions)
 
 
 def _begin(folder: RunFolder, run: PreparedRun, *, allow_drift: bool) -> None:

@@ -30,6 +30,7 @@ from calibench.lab.training.devices import (
 )
 from calibench.lab.training.fingerprint import fingerprint
 from calibench.lab.training.loop import Epoch, infer, sgd, train
+from calibench.lab.training.memory_format import FORMATS, USUAL_FORMAT
 from calibench.lab.training.quickest import quickest_way, step_seconds
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.run_loss import RunLoss
@@ -52,6 +53,8 @@ class Conditions:
             which the run was begun, or the quickest.
         deterministic: Whether only kernels that repeat themselves are used; None for
             what the run was begun with, or yes.
+        memory_format: One of `training.memory_format.FORMATS`; None for that with which
+            the run was begun, or that was chosen for the study.
         spare_core: A core has nothing to do beside the one that trains.
     """
 
@@ -61,6 +64,7 @@ class Conditions:
     allow_code: bool = False
     step: str | None = None
     deterministic: bool | None = None
+    memory_format: str | None = None
     spare_core: bool = False
 
     def as_begun(self, fingerprint: Mapping[str, str]) -> "Conditions":
@@ -69,6 +73,7 @@ class Conditions:
         return replace(
             self,
             step=self.step or fingerprint.get("compile"),
+            memory_format=self.memory_format or fingerprint.get("memory_format"),
             deterministic=begun if self.deterministic is None else self.deterministic,
         )
 
@@ -115,10 +120,11 @@ class PreparedRun:
             in_channels=dataset.train.images.shape[1],
             seed=spec.seed,
         ).to(device)
-        # The format in which convolutions are fastest; part of the fingerprint.
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        memory_format = conditions.memory_format or USUAL_FORMAT
+        layout = FORMATS[memory_format]
+        model.to(memory_format=layout)  # type: ignore[call-overload]
         loss = RunLoss(spec.named_loss.loss)
-        images = on_device(splits.train.examples, device)
+        images = on_device(splits.train.examples, device, memory_format=layout)
         batches = TrainingBatches(
             images=images,
             batch_size=spec.train.batch_size,
@@ -139,7 +145,11 @@ class PreparedRun:
             dataset=dataset,
             splits=splits,
             fingerprint=fingerprint(
-                device, dataset.digest, way=way, deterministic=deterministic
+                device,
+                dataset.digest,
+                memory_format=memory_format,
+                way=way,
+                deterministic=deterministic,
             ),
             state=TrainingState(model, sgd(model, spec.train), loss),
             loss=loss,

@@ -9,11 +9,13 @@ from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import History, RunFolder, Store
 from calibench.lab.study.events import RunEngine
 from calibench.lab.study.load import load_study
+from calibench.lab.study.memory_formats import choose_formats
 from calibench.lab.study.plan import planned
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
 from calibench.lab.study.shard import Shard
 from calibench.lab.training.devices import check_precision
+from calibench.lab.training.memory_format import check_format
 from calibench.lab.training.step import check_way
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
@@ -52,8 +54,11 @@ def run_study(
     check_precision(study.train.precision, device)
     if conditions.step is not None:
         check_way(conditions.step, device)
+    if conditions.memory_format is not None:
+        check_format(conditions.memory_format)
     # Loaded here once, so that a missing archive is said once, and at once.
-    plan = planned(study, DatasetShape.of(study.dataset.load(conditions.data)))
+    shape = DatasetShape.of(study.dataset.load(conditions.data))
+    plan = planned(study, shape)
     store = Store.prepared(
         request.store,
         {
@@ -63,6 +68,8 @@ def run_study(
         },
         request.study.read_text(encoding="utf-8"),
     )
+    conditions = replace(conditions, device=device.type)
+    choose_formats(study, shape, store, conditions, is_stopping=is_stopping)
     mine = request.shard.run_ids(plan.runs)
     asked = [run_id for run_id in plan.costliest_first() if run_id in mine]
     before = {run_id: _history(store.run(run_id)) for run_id in asked}
@@ -72,12 +79,7 @@ def run_study(
         note = f", {diverged} of them diverged: see `status`" if diverged else ""
         talk(f"{len(before) - len(waiting)} of {len(before)} runs are done{note}.")
     ended = show_progress(
-        engine.launch(
-            store,
-            waiting,
-            replace(conditions, device=device.type),
-            is_stopping=is_stopping,
-        ),
+        engine.launch(store, waiting, conditions, is_stopping=is_stopping),
         num_runs=len(before),
         num_epochs=study.train.epochs,
         done_epochs=sum(history.last_epoch for history in before.values()),

@@ -25,6 +25,7 @@ def fingerprint(
     device: torch.device,
     data_digest: str,
     *,
+    memory_format: str = "channels_last",
     way: str = "eager",
     deterministic: bool = True,
 ) -> dict[str, str]:
@@ -33,6 +34,7 @@ def fingerprint(
     Args:
         device: That of the run.
         data_digest: Of the data set.
+        memory_format: Of weights, inputs and activations.
         way: In which a training step is taken.
         deterministic: Whether only kernels that repeat themselves are used.
     """
@@ -45,7 +47,7 @@ def fingerprint(
         "torch": torch.__version__,
         "duckdb": version("duckdb"),  # it writes the predictions' bytes
         "device": device.type,
-        "memory_format": "channels_last",
+        "memory_format": memory_format,
         "compile": way,
         "deterministic": "yes" if deterministic else "no",
     }
