@@ -113,9 +113,10 @@ def predictions(split, posterior, sharpness, seed=0):
 
 
 def _write_run(folder, place, course, *, with_posterior):
-    folder.path.mkdir(parents=True)
+    folder.path.mkdir(parents=True, exist_ok=True)
     if course.sharpness:
         truth = posteriors()
+        folder.path.mkdir(parents=True, exist_ok=True)
         folder.begin(_manifest(*place), _examples(truth, with_posterior))
         for epoch, sharpness in enumerate(course.sharpness, start=1):
             files = _epoch_files(epoch, truth, sharpness, place[2], with_posterior)

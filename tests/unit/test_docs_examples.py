@@ -46,7 +46,8 @@ def test_duckdb_opens_a_store_as_the_page_says(tmp_path, monkeypatch):
         "example": np.arange(3, dtype=np.int32),
         "label": np.array([0, 1, 1], dtype=np.int32),
     }
-    run.path.mkdir(parents=True)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.path.mkdir(parents=True, exist_ok=True)
     run.begin({}, columns)
     logits = {f"logit_{k}": np.float32([k, 1, 2]) for k in range(2)}
     row = {"epoch": 1, "split": "test", "error_rate": 0.5, "top_label_ece": 0.25}

@@ -24,6 +24,7 @@ def epoch_files(epoch):
 @pytest.fixture
 def folder(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "some-run")
+    folder.path.mkdir(parents=True)
     folder.begin({"run": "some"}, EXAMPLES)
     for epoch in (1, 2, 3):
         folder.commit_epoch(epoch, epoch_files(epoch))
@@ -130,6 +131,7 @@ def test_a_reader_overtaken_by_new_scores_reads_those(folder, monkeypatch):
 def test_equal_columns_give_equal_bytes(tmp_path):
     folders = [RunFolder(tmp_path / name) for name in ("a", "b")]
     for folder in folders:
+        folder.path.mkdir()
         folder.begin({"run": "same"}, EXAMPLES)
         folder.commit_epoch(1, epoch_files(1))
     assert tree(folders[0].path) == tree(folders[1].path)

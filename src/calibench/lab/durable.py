@@ -63,6 +63,15 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
+def add_folders(folder: Path, inside: Path) -> None:
+    """Create a folder, and what it lies in, below `inside`, which must be there."""
+    if folder == inside or folder.exists():
+        return
+    add_folders(folder.parent, inside)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from calibench.errors import IntegrityError
 from calibench.lab.durable import (
+    add_folders,
     make_folder,
     named_refusals,
     replacing,
@@ -17,8 +18,11 @@ from calibench.lab.durable import (
 _KEPT = "Everything committed before is kept"
 
 
-def write_bytes(path: Path, content: bytes) -> str:
+def write_bytes(path: Path, content: bytes, *, inside: Path | None = None) -> str:
     """Create or replace `path` in one durable step; return its SHA-256.
+
+    The folders that it lies in are made, but `inside`, which must be there: a run that
+    was moved away while it is being written must not begin anew in its old place.
 
     Temporary file in the same folder, fsync, rename, fsync of the folder: without
     the first fsync the new name may hold zeros after a power loss, without the
@@ -28,7 +32,10 @@ def write_bytes(path: Path, content: bytes) -> str:
         ResourceError: The disk is full, the folder is read-only, ...
     """
     with named_refusals(path, _KEPT):
-        make_folder(path.parent)
+        if inside is None:
+            make_folder(path.parent)
+        else:
+            add_folders(path.parent, inside)
         with replacing(path) as file:
             file.write(content)
     return sha256(content).hexdigest()

@@ -78,7 +78,10 @@ class RunFolder:
         return History(tuple(self.journal.read()))
 
     def begin(self, manifest: dict[str, Any], examples: Columns) -> History:
-        """Open the run for writing; the first time, commit what it is about."""
+        """Open the run for writing; the first time, commit what it is about.
+
+        The folder must be there, as `owned` makes it.
+        """
         history = self.history()
         if history.has_begun:
             self._tidy(history)
@@ -230,7 +233,7 @@ class RunFolder:
         self.journal.append(record, after=list(history.records))
 
     def _write(self, name: str, content: bytes) -> str:
-        return write_bytes(self.path / name, content)
+        return write_bytes(self.path / name, content, inside=self.path)
 
     def _read(self, name: str) -> bytes:
         files = self.history().files

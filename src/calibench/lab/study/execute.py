@@ -88,6 +88,7 @@ def replay_epoch(
         raise FingerprintError(msg)
     if epoch > 1:
         run.state.restore(folder.checkpoint_of(epoch - 1))
+    again.path.mkdir(parents=True, exist_ok=True)
     again.begin(run.manifest(), run.examples())
     with ordered_commits(overlap=False) as commits:
         _trained(again, study, run, range(epoch, epoch + 1), commits, lambda: False)
