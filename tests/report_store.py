@@ -36,6 +36,10 @@ class Course:
     drift: tuple[str, ...] = ()
     dropped: tuple[int, ...] = ()
 
+    @property
+    def has_begun(self):
+        return bool(self.sharpness) or self.outcome == "diverged"
+
 
 def write_store(
     path,
@@ -114,9 +118,8 @@ def predictions(split, posterior, sharpness, seed=0):
 
 def _write_run(folder, place, course, *, with_posterior):
     folder.path.mkdir(parents=True, exist_ok=True)
-    if course.sharpness:
+    if course.has_begun:
         truth = posteriors()
-        folder.path.mkdir(parents=True, exist_ok=True)
         folder.begin(_manifest(*place), _examples(truth, with_posterior))
         for epoch, sharpness in enumerate(course.sharpness, start=1):
             files = _epoch_files(epoch, truth, sharpness, place[2], with_posterior)
@@ -125,7 +128,7 @@ def _write_run(folder, place, course, *, with_posterior):
             folder.commit_epoch(epoch, files)
     if course.drift:
         folder.commit_event("drift", changes=list(course.drift), fingerprint={})
-    if course.outcome is not None and course.sharpness:
+    if course.outcome is not None and course.has_begun:
         folder.commit_event("end", outcome=course.outcome, reason=course.reason)
     if course.failure is not None:
         content = json.dumps({"reason": course.failure})

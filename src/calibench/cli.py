@@ -246,6 +246,7 @@ def verify(
     """Check every hash; train random epochs again and compare bits."""
     from calibench.lab.store import Store
     from calibench.lab.study.prepared_run import Conditions
+    from calibench.lab.study.verify import exit_code
     from calibench.lab.study.verify import verify as checks
 
     conditions = Conditions(data=data_dir(data), device=device, allow_code=allow_code)
@@ -259,7 +260,7 @@ def verify(
             typer.echo(f"{check.run_id}: {check.what}: {found}")
     if as_json:
         print_content([asdict(check) for check in done], as_json=True)
-    raise typer.Exit(5 if any(check.problems for check in done) else 0)
+    raise typer.Exit(exit_code(done))
 
 
 app.command()(evaluate)

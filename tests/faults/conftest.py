@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import calibench, study_file
 from faults.disk import Recorder, watched
 from faults.judging import recorded
 from faults.runs import SmallStudy, tree
@@ -50,3 +51,12 @@ def trained(small):
     with watched(store.path, recorder):
         small.run(store)
     return recorder.operations, tree(store.path)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory):
+    """The store of a finished study of two runs, to be left as it is."""
+    folder = tmp_path_factory.mktemp("tiny")
+    done = calibench("run", study_file(folder), "--store", folder / "store")
+    assert done.code == 0, done.err
+    return folder / "store"

@@ -225,6 +225,10 @@ def test_each_epoch_is_verified_under_its_own_conditions(store, tmp_path):
     assert again.history().files[name] == first.history().files[name]
     told = calibench("verify", store.path, "--replay", 9)
     assert told.code == 7
-    assert "epoch 1 of" in told.err
-    assert "--replay 0" in told.err
+    replays = [line for line in told.out.splitlines() if "trained again" in line]
+    drifted = [line for line in replays if "epoch 1 of" in line]
+    assert len(drifted) == 1
+    assert "--replay 0" in told.out
+    assert len(replays) == 4, "the other run, and the epoch that was trained here"
+    assert sum(line.endswith(": ok") for line in replays) == 3
     assert calibench("verify", store.path, "--replay", 0).code == 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calibench.errors import ParameterError
+from calibench.errors import IntegrityError, ParameterError
 from calibench.lab.store import RunFolder, Store
 
 Row = dict[str, Any]
@@ -167,7 +167,8 @@ def read_results(path: Path) -> StudyResults:
     study = store.study()
     spec = study["spec"]
     runs = tuple(_run_result(*placed) for placed in store.placed_runs())
-    if not any(run.last_epoch for run in runs):
+    # A study whose every run diverged at once has a result: that it did.
+    if not any(run.last_epoch or run.outcome == "diverged" for run in runs):
         msg = (
             f"{path}: nothing to report, because no epoch of the study "
             f"{study['name']!r} has been measured yet. "
@@ -188,6 +189,9 @@ def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResul
     history = folder.history()
     failure = folder.failure()
     is_over = history.is_over
+    manifest = folder.manifest() if history.has_begun else None
+    if manifest is not None:
+        _check_place(folder, manifest["run"], (model, loss, seed))
     return RunResult(
         folder=folder,
         model=model,
@@ -198,12 +202,24 @@ def _run_result(folder: RunFolder, seed: int, model: str, loss: str) -> RunResul
         drifts=tuple(tuple(changes) for changes in history.drifts),
         last_epoch=history.last_epoch,
         kept_predictions=history.kept_predictions,
-        manifest=folder.manifest() if history.has_begun else None,
+        manifest=manifest,
         rows={
             (row["epoch"], row["split"], row["calibrator"]): row
             for row in folder.all_rows()
         },
     )
+
+
+def _check_place(
+    folder: RunFolder, run: Mapping[str, Any], place: tuple[str, str, int]
+) -> None:
+    """Refuse a run's folder under the name of another."""
+    if (run["model"], run["loss"]["name"], run["seed"]) != place:
+        msg = (
+            f"{folder.path / 'manifest.json'}: of another run than the folder's name "
+            "says. Put the folder of this run back, or delete it to run again."
+        )
+        raise IntegrityError(msg)
 
 
 def _loss_entry(entry: Mapping[str, Any], runs: tuple[RunResult, ...]) -> LossEntry:

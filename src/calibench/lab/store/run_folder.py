@@ -20,6 +20,7 @@ from calibench.lab.store.files import (
 )
 from calibench.lab.store.history import History
 from calibench.lab.store.journal import Journal
+from calibench.lab.store.leftovers import unrecorded
 from calibench.lab.store.lock import owned
 from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
 
@@ -217,7 +218,7 @@ class RunFolder:
             history = self.history()
         except IntegrityError as error:
             return [str(error)]
-        problems = []
+        problems = unrecorded(self.path, history.last_epoch)
         for name, expected in history.files.items():
             if history.is_dropped(name, KEPT_CHECKPOINTS):
                 continue

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from calibench.errors import FingerprintError
+from calibench.errors import FingerprintError, IntegrityError
 from calibench.lab.store import EpochFiles, RunFolder, Store
+from calibench.lab.store.canonical import digest
 from calibench.lab.study.commits import Commits, ordered_commits
 from calibench.lab.study.load import study_from_table
 from calibench.lab.study.measure import epoch_rows
@@ -109,6 +110,12 @@ def _settled(
 def _begin(folder: RunFolder, run: PreparedRun, *, allow_drift: bool) -> None:
     """Open the run for writing, unless what its bits depend on has changed."""
     folder.begin(run.manifest(), run.examples())
+    if digest(folder.manifest()["run"]) != digest(run.spec.to_dict()):
+        msg = (
+            f"{folder.path}: the folder holds another run. Put its own back, or delete "
+            "it to run again."
+        )
+        raise IntegrityError(msg)
     changes = differences(folder.fingerprint(), run.fingerprint)
     if changes and not allow_drift:
         msg = (

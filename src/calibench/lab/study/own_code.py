@@ -156,10 +156,17 @@ def check_own_loss(code: OwnCode, num_classes: int) -> None:
     """Try a loss on one small batch.
 
     Raises:
-        ParameterError: It does not return one number that has a gradient.
+        ParameterError: It raises, or does not return one number that has a gradient.
     """
     logits = torch.zeros(2, num_classes, requires_grad=True)
-    loss = code.made(logits, torch.tensor([0, num_classes - 1]))
+    try:
+        loss = code.made(logits, torch.tensor([0, num_classes - 1]))
+    except Exception as error:
+        msg = (
+            f"{code.reference} raised {type(error).__name__}: {error} for a batch of "
+            f"two examples and {num_classes} classes. Mend it, and try it by itself."
+        )
+        raise ParameterError(msg) from error
     if not isinstance(loss, torch.Tensor) or loss.shape != ():
         form = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss)
         msg = (

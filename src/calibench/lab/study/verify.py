@@ -2,22 +2,29 @@
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibench.errors import FingerprintError, IntegrityError
 from calibench.lab.store import RunFolder, Store
+from calibench.lab.store.canonical import digest
 from calibench.lab.study.execute import replay_epoch
 from calibench.lab.study.prepared_run import Conditions
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked, and what is wrong with it (nothing: empty)."""
+    """One thing that was checked, and what is wrong with it (nothing: empty).
+
+    Attributes:
+        drifted: Whether it could not be checked, under other conditions than then.
+    """
 
     run_id: str
     what: str
     problems: tuple[str, ...]
+    drifted: bool = False
 
 
 def verify(
@@ -30,7 +37,7 @@ def verify(
     """
     sound = []
     for folder in store.runs():
-        problems = tuple(folder.verify())
+        problems = tuple(_damage(folder))
         yield Check(folder.run_id, "hashes", problems)
         if not problems and folder.history().epochs:
             sound.append(folder)
@@ -43,8 +50,36 @@ def verify(
         candidates, min(num_replays, len(candidates))
     )
     for folder, epoch in chosen:
-        problems = tuple(_replayed(store, folder, epoch, conditions))
-        yield Check(folder.run_id, f"epoch {epoch} trained again", problems)
+        what, drifted = f"epoch {epoch} trained again", False
+        try:
+            problems = tuple(_replayed(store, folder, epoch, conditions))
+        except (FingerprintError, IntegrityError) as error:
+            # Of this run alone: the others can be checked.
+            problems, drifted = (str(error),), isinstance(error, FingerprintError)
+        yield Check(folder.run_id, what, problems, drifted)
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """Return 5 where something is wrong, 7 where something could not be checked."""
+    failed = [check for check in checks if check.problems]
+    if not failed:
+        return 0
+    is_drift = all(check.drifted for check in failed)
+    return (FingerprintError if is_drift else IntegrityError).exit_code
+
+
+def _damage(folder: RunFolder) -> list[str]:
+    """Return what is wrong with a run's files, one line each."""
+    problems = folder.verify()
+    if not problems and folder.history().has_begun:
+        # A folder's name ends with the hash of what it was made for.
+        seal = digest(folder.manifest()["run"])[:8]
+        if not folder.run_id.endswith(f"-{seal}"):
+            problems = [
+                f"{folder.path / 'manifest.json'}: of another run, {seal}. Put the "
+                "folder of this run back, or delete it to run again."
+            ]
+    return problems
 
 
 def _replayed(
