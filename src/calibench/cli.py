@@ -138,6 +138,9 @@ def run(
         bool | None,
         typer.Option(help="Use only kernels that repeat themselves (default: yes)."),
     ] = None,
+    ranks: Annotated[
+        int, typer.Option(min=1, help="Processes that share every batch of a run.")
+    ] = 1,
     data: DataDir = None,
     allow_drift: Annotated[
         bool, typer.Option(help="Resume under other software, hardware or data.")
@@ -160,6 +163,7 @@ def run(
                 "step": None if step == "auto" else step,
                 "memory_format": None if memory_format == "auto" else memory_format,
                 "deterministic": deterministic,
+                "ranks": ranks,
                 "allow_drift": allow_drift,
                 "allow_code": allow_code,
             },

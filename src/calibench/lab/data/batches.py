@@ -145,12 +145,7 @@ class TrainingBatches:
 
     def __post_init__(self) -> None:
         check_batch_size(self.batch_size, len(self.images))
-        if self.batch_size % self.num_ranks:
-            msg = (
-                f"batch_size is {self.batch_size}, which {self.num_ranks} ranks cannot "
-                "share equally. Choose a number of ranks that divides it."
-            )
-            raise ParameterError(msg)
+        check_shares(self.batch_size, self.num_ranks)
 
     @property
     def per_epoch(self) -> int:
@@ -225,5 +220,19 @@ def check_batch_size(batch_size: int, num_examples: int) -> None:
         msg = (
             f"the training split has {num_examples} examples and batch_size is "
             f"{batch_size}. Lower batch_size, or take more examples."
+        )
+        raise ParameterError(msg)
+
+
+def check_shares(batch_size: int, num_ranks: int) -> None:
+    """Refuse a batch that the ranks cannot share equally.
+
+    Raises:
+        ParameterError: Their number does not divide it.
+    """
+    if batch_size % num_ranks:
+        msg = (
+            f"batch_size is {batch_size}, which {num_ranks} ranks cannot share "
+            "equally. Choose a number of ranks that divides it."
         )
         raise ParameterError(msg)

@@ -21,6 +21,9 @@ from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.lab.training.checkpoint import TrainingState, bytes_of
 from calibench.lab.training.fingerprint import differences
 from calibench.lab.training.loop import Epoch
+from calibench.lab.training.ranks import Ranks
+
+_EPOCH_BYTES = 8
 
 
 def stored_study(store: Store, conditions: Conditions) -> StudySpec:
@@ -62,6 +65,30 @@ def execute(
             folder.commit_event("end", outcome="finished")
         else:
             folder.commit_event("end", outcome="diverged", reason=problem)
+
+
+def follow(
+    store: Store,
+    run_id: str,
+    conditions: Conditions,
+    *,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Compute what the first of several ranks does, and leave the store to it.
+
+    Raises:
+        InterruptedRunError: `is_stopping` turned true.
+    """
+    folder = store.run(run_id)
+    study = stored_study(store, conditions)
+    spec = study.run(run_id)
+    run = PreparedRun.of(study, spec, _settled(store, folder, spec, conditions))
+    first = _restore(None, run.state) + 1
+    for epoch in run.epochs(range(first, spec.train.epochs + 1), is_stopping):
+        logits = run.logits(is_stopping)
+        if _problem(epoch, logits) is not None:
+            return
+        run.learn(logits)
 
 
 def replay_epoch(
@@ -133,14 +160,17 @@ def _listed(changes: list[str]) -> str:
     return "".join(f"\n  {change}" for change in changes)
 
 
-def _restore(folder: RunFolder, state: TrainingState) -> int:
-    """Load the newest intact checkpoint; return its epoch, 0 where there is none."""
-    found = folder.checkpoint()
-    if found is None:
-        return 0
-    epoch, content = found
-    state.restore(content)
-    return epoch
+def _restore(folder: RunFolder | None, state: TrainingState) -> int:
+    """Load the newest intact checkpoint; return its epoch, 0 where there is none.
+
+    All ranks load what the first finds; the others have no folder.
+    """
+    found = folder.checkpoint() if folder is not None else None
+    epoch, content = found or (0, b"")
+    given = Ranks.here().given_by_first(epoch.to_bytes(_EPOCH_BYTES) + content)
+    if given[_EPOCH_BYTES:]:
+        state.restore(given[_EPOCH_BYTES:])
+    return int.from_bytes(given[:_EPOCH_BYTES])
 
 
 def _trained(

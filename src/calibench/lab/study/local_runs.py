@@ -46,8 +46,9 @@ class LocalRuns:
         is_stopping: Callable[[], bool],
     ) -> Iterator[Event]:
         context = _process_context()
-        workers = self.workers or _default_workers(conditions.device)
-        conditions = replace(conditions, spare_core=workers < _num_cores())
+        workers = self.workers or _default_workers(conditions)
+        busy = workers * conditions.ranks
+        conditions = replace(conditions, spare_core=busy < _num_cores())
         waiting = list(run_ids)
         active: dict[str, _Worker] = {}
         stop_deadline: float | None = None
@@ -127,9 +128,9 @@ def _work(path: Path, run_id: str, conditions: Conditions) -> None:
     sys.exit(code)
 
 
-def _default_workers(device: str) -> int:
-    on_gpu = chosen_device(device).type == "cuda"
-    return 1 if on_gpu else _num_cores()
+def _default_workers(conditions: Conditions) -> int:
+    on_gpu = chosen_device(conditions.device).type == "cuda"
+    return 1 if on_gpu else max(1, _num_cores() // conditions.ranks)
 
 
 def _num_cores() -> int:

@@ -29,9 +29,11 @@ from calibench.lab.training.devices import (
     set_precision,
 )
 from calibench.lab.training.fingerprint import fingerprint
+from calibench.lab.training.global_norm import with_global_statistics
 from calibench.lab.training.loop import Epoch, infer, sgd, train
 from calibench.lab.training.memory_format import FORMATS, USUAL_FORMAT
 from calibench.lab.training.quickest import quickest_way, step_seconds
+from calibench.lab.training.ranks import Ranks
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.run_loss import RunLoss
 from calibench.lab.training.step import check_way
@@ -56,6 +58,7 @@ class Conditions:
         memory_format: One of `training.memory_format.FORMATS`; None for that with which
             the run was begun, or that was chosen for the study.
         spare_core: A core has nothing to do beside the one that trains.
+        ranks: Processes that share every batch of a run, on a device each.
     """
 
     data: Path
@@ -66,6 +69,7 @@ class Conditions:
     deterministic: bool | None = None
     memory_format: str | None = None
     spare_core: bool = False
+    ranks: int = 1
 
     def as_begun(self, fingerprint: Mapping[str, str]) -> "Conditions":
         """Return the same, with what is left open as it was when the run was begun."""
@@ -123,6 +127,9 @@ class PreparedRun:
         memory_format = conditions.memory_format or USUAL_FORMAT
         layout = FORMATS[memory_format]
         model.to(memory_format=layout)  # type: ignore[call-overload]
+        ranks = Ranks.here()
+        if ranks.count > 1:
+            model = with_global_statistics(model, device)
         loss = RunLoss(spec.named_loss.loss)
         images = on_device(splits.train.examples, device, memory_format=layout)
         batches = TrainingBatches(
@@ -133,6 +140,8 @@ class PreparedRun:
                 crop_padding=spec.train.crop_padding,
                 flip=spec.train.flip and dataset.flip_preserves_label,
             ),
+            rank=ranks.index,
+            num_ranks=ranks.count,
         )
         measured = {
             name: on_device(_split(splits, name).examples, device, like=images)
@@ -246,7 +255,7 @@ def _quickest_way(
     Compiling takes longer than it saves on a CPU, and about a minute on a GPU: it is
     for runs that are long, and has to be asked for.
     """
-    if batches.images.labels.device.type == "cpu":
+    if batches.images.labels.device.type == "cpu" or batches.num_ranks > 1:
         return "eager"
     return quickest_way(
         lambda way: step_seconds(way, model, loss.at(0), batches, recipe),

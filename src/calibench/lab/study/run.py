@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calibench.errors import IntegrityError
+from calibench.lab.data.batches import check_shares
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import History, RunFolder, Store
 from calibench.lab.study.events import RunEngine
@@ -16,6 +17,7 @@ from calibench.lab.study.progress import show_progress
 from calibench.lab.study.shard import Shard
 from calibench.lab.training.devices import check_precision
 from calibench.lab.training.memory_format import check_format
+from calibench.lab.training.ranks import check_ranks
 from calibench.lab.training.step import check_way
 
 DEMO_STUDY = Path(__file__).with_name("demo.toml")
@@ -52,8 +54,9 @@ def run_study(
     study = load_study(request.study, allow_code=conditions.allow_code)
     device = engine.device(conditions.device)
     check_precision(study.train.precision, device)
-    if conditions.step is not None:
-        check_way(conditions.step, device)
+    check_way(conditions.step or "eager", device, conditions.ranks)
+    check_ranks(conditions.ranks, device)
+    check_shares(study.train.batch_size, conditions.ranks)
     if conditions.memory_format is not None:
         check_format(conditions.memory_format)
     # Loaded here once, so that a missing archive is said once, and at once.

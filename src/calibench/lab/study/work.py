@@ -16,6 +16,7 @@ from calibench.errors import (
 from calibench.lab.store import Store
 from calibench.lab.study.execute import execute
 from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.ranked_run import execute_on_ranks
 
 
 def work(
@@ -28,7 +29,8 @@ def work(
     """Carry out a run of the store at `path`; return an exit code, noting a failure."""
     store = Store(path)
     try:
-        execute(store, run_id, conditions, is_stopping=is_stopping)
+        carry_out = execute if conditions.ranks == 1 else execute_on_ranks
+        carry_out(store, run_id, conditions, is_stopping=is_stopping)
     except (InterruptedRunError, LockedError) as error:
         # No fault of the run; its folder may be another process's to write in.
         return error.exit_code

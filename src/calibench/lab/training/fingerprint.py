@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from calibench.lab.training.ranks import Ranks
+
 # A change to any of these modules may change what a training run computes.
 _CODE = (
     "lab/data/batches.py",
@@ -50,6 +52,7 @@ def fingerprint(
         "memory_format": memory_format,
         "compile": way,
         "deterministic": "yes" if deterministic else "no",
+        "ranks": str(Ranks.here().count),
     }
     if device.type == "cpu":
         facts |= {

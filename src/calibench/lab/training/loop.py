@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from calibench.errors import InterruptedRunError
 from calibench.lab.data.batches import DeviceImages, TrainingBatches
+from calibench.lab.training.ranks import Ranks
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.run_loss import RunLoss
 from calibench.lab.training.step import new_step
@@ -105,7 +106,8 @@ def infer(
 ) -> Float32[Tensor, "examples classes"]:
     """Return the logits of a whole split, on the CPU.
 
-    The batches are fixed: their size can move the last bits of a logit.
+    The batches are fixed: their size can move the last bits of a logit. Ranks take
+    turns with them, and each gets all logits.
 
     Raises:
         InterruptedRunError: `is_stopping` turned true; asked between two batches.
@@ -113,14 +115,16 @@ def infer(
     model.eval()
     device = images.labels.device
     size = _INFERENCE_BATCH[device.type]
-    logits = []
-    for start in range(0, len(images), size):
+    ranks = Ranks.here()
+    parts = {}
+    for number, start in enumerate(range(0, len(images), size)):
         if is_stopping():
             msg = "stopped while measuring an epoch; it is run again on resuming."
             raise InterruptedRunError(msg)
-        inputs = images.standardized(images.pixels[start : start + size])
-        with torch.autocast(
-            device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"
-        ):
-            logits.append(model(inputs).float())
-    return torch.cat(logits).cpu()
+        if ranks.owns(number):
+            inputs = images.standardized(images.pixels[start : start + size])
+            with torch.autocast(
+                device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"
+            ):
+                parts[start] = model(inputs).float()
+    return ranks.merged(parts, len(images)).cpu()

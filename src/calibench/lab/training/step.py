@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from calibench.errors import ParameterError
 from calibench.lab.data.batches import TrainingBatches
+from calibench.lab.training.ranks import Ranks
 from calibench.lab.training.recipe import Recipe
 from calibench.lab.training.recorded import Work, recorded
 from calibench.losses import Loss
@@ -18,13 +19,17 @@ Way: TypeAlias = Literal["eager", "compiled", "captured", "compiled_captured"]
 WAYS: tuple[Way, ...] = get_args(Way)
 
 
-def check_way(way: str, device: torch.device) -> None:
+def check_way(way: str, device: torch.device, num_ranks: int = 1) -> None:
     """Refuse what is no way of taking a step, or none on this device.
 
     Raises:
-        ParameterError: It is not in `WAYS`, or CUDA graphs are asked of a CPU.
+        ParameterError: It is not in `WAYS`, or CUDA graphs are asked of a CPU, or
+            several ranks are to take their steps otherwise than eagerly.
     """
     member(way, WAYS, "step")
+    if num_ranks > 1 and way != "eager":
+        msg = f"--ranks {num_ranks} takes eager steps, not {way}. Leave --step away."
+        raise ParameterError(msg)
     if "captured" in way and device.type != "cuda":
         msg = (
             f"--step {way} records CUDA graphs, and this run is on the CPU. "
@@ -69,6 +74,7 @@ class Training:
     batches: TrainingBatches
     optimizer: torch.optim.SGD
     recipe: Recipe
+    ranks: Ranks
 
     @property
     def device(self) -> torch.device:
@@ -97,6 +103,9 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         summed = self.recipe.reduction == "sum"
         (value * self.batches.batch_size if summed else value).backward()
+        if self.ranks.count > 1:
+            weights = self.model.parameters()
+            self.ranks.average([w.grad for w in weights if w.grad is not None])
         if self.recipe.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(
                 self.model.parameters(), self.recipe.clip_grad_norm
@@ -121,9 +130,11 @@ class _Totals:
         self.loss += outcome.loss
         self.wrong += outcome.wrong
 
-    def means(self, batches: TrainingBatches) -> tuple[float, float]:
+    def means(self, training: Training) -> tuple[float, float]:
+        batches, ranks = training.batches, training.ranks
+        loss = ranks.summed(self.loss).item() / (batches.per_epoch * ranks.count)
         examples = batches.per_epoch * batches.batch_size
-        return self.loss.item() / batches.per_epoch, self.wrong.item() / examples
+        return loss, ranks.summed(self.wrong).item() / examples
 
 
 def new_step(
@@ -150,6 +161,7 @@ def new_step(
         batches=batches,
         optimizer=optimizer,
         recipe=recipe,
+        ranks=Ranks.here(),
     )
     return _CapturedStep(training) if "captured" in way else _DirectStep(training)
 
@@ -174,7 +186,7 @@ class _DirectStep:
         self._number += 1
 
     def totals(self) -> tuple[float, float]:
-        return self._totals.means(self._training.batches)
+        return self._totals.means(self._training)
 
 
 class _CapturedStep:
@@ -205,7 +217,7 @@ class _CapturedStep:
         self._again()
 
     def totals(self) -> tuple[float, float]:
-        return self._totals.means(self._training.batches)
+        return self._totals.means(self._training)
 
     def _record(self, loss: Loss) -> None:
         """Record the step with another loss, and undo the steps that this takes."""
