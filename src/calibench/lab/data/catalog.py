@@ -38,8 +38,11 @@ class DatasetState:
 def default_data_dir() -> Path:
     """Return where data sets lie: $CALIBENCH_DATA, or the user's cache folder."""
     given = os.environ.get("CALIBENCH_DATA")
-    if given:
-        return Path(given)
+    return Path(given) if given else user_cache()
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be had again, in the user's cache."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "calibench"
     cache = os.environ.get("XDG_CACHE_HOME")

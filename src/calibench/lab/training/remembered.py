@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
+from calibench.lab.data.catalog import user_cache
 from calibench.lab.durable import replacing
-
-_CACHE_VARIABLES = ("CALIBENCH_CACHE", "XDG_CACHE_HOME")
 
 
 def machine_facts(device: torch.device) -> dict[str, str]:
@@ -59,9 +58,8 @@ def remembered(
 
 
 def _cache_folder() -> Path:
-    """Return $CALIBENCH_CACHE, or the user's cache folder by the XDG convention."""
-    own, usual = (os.environ.get(name) for name in _CACHE_VARIABLES)
-    return Path(own) if own else Path(usual or Path.home() / ".cache", "calibench")
+    given = os.environ.get("CALIBENCH_CACHE")
+    return Path(given) if given else user_cache()
 
 
 def _cpu_name() -> str:
