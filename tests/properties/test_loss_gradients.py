@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from calibench.losses import (
     ACLS,
+    FLSD,
+    AdaFocal,
     Brier,
     CrossEntropy,
+    DualFocal,
     EntropyRegularization,
     Focal,
     LogitNorm,
@@ -161,6 +164,65 @@ def test_many_classes_take_another_softmax_and_the_same_numbers(loss):
     torch.testing.assert_close(
         gradient(loss, logits.detach(), labels), twice.detach(), rtol=1e-11, atol=1e-13
     )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [loss for loss in ALL_LOSSES if isinstance(loss, (AdaFocal, DualFocal, FLSD))],
+    ids=str,
+)
+@given(batch=batches())
+def test_the_closed_form_is_the_gradient_of_the_plain_one(loss, batch):
+    # Ties and labels with nothing below them, too.
+    assume(not is_near_edge(loss, batch))
+    logits, labels = batch[0].clone().requires_grad_(), batch[1]
+    values = loss.per_example(logits, labels)
+    plain = loss.differentiable(logits, labels)
+    torch.testing.assert_close(values, plain, rtol=1e-11, atol=1e-13)
+    (expected,) = torch.autograd.grad(plain.sum(), logits)
+    torch.testing.assert_close(gradient(loss, *batch), expected, rtol=1e-10, atol=1e-13)
+
+
+# Those that ask nothing of a class that is not possible.
+@pytest.mark.parametrize(
+    "loss",
+    [
+        CrossEntropy(),
+        EntropyRegularization(alpha=0.3),
+        Focal(gamma=0.5),
+        Focal(gamma=3, detached=True),
+        Brier(),
+        FLSD(),
+        DualFocal(gamma=3),
+        AdaFocal(num_bins=3, gammas=(0.3, -1.5, 4.0), edges=(0.31, 0.77)),
+    ],
+    ids=str,
+)
+def test_a_class_with_a_logit_of_minus_infinity_is_no_class(loss):
+    logits, labels = random_batch()
+    masked = torch.nn.functional.pad(logits, (0, 1), value=-math.inf)
+    torch.testing.assert_close(
+        loss.per_example(masked, labels), loss.per_example(logits, labels)
+    )
+    grad = gradient(loss, masked, labels)
+    torch.testing.assert_close(grad[:, :-1], gradient(loss, logits, labels))
+    assert grad[:, -1].abs().max() == 0
+
+
+@every_loss
+def test_transforms_of_functions_see_the_same_gradients(loss):
+    logits, labels = random_batch(num_examples=3)
+
+    def of_one(row, label):
+        return loss(row[None], label[None])
+
+    each = torch.func.vmap(torch.func.grad(of_one))(logits, labels)
+    torch.testing.assert_close(each, gradient(loss, logits, labels))
+    hessian = torch.func.jacrev(torch.func.jacrev(of_one))(logits[0], labels[0])
+    expected = torch.autograd.functional.hessian(
+        lambda row: of_one(row, labels[0]), logits[0]
+    )
+    torch.testing.assert_close(hessian, expected)
 
 
 EXTREMES = [

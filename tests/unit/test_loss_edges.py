@@ -284,6 +284,15 @@ def test_the_edge_of_flsd_belongs_to_the_range_above(p, gamma):
     assert found == pytest.approx(-((1 - p) ** gamma) * math.log(p), rel=1e-12)
 
 
+def test_an_edge_means_the_same_with_and_without_a_gradient():
+    # A last layer of zeros: p is 1/5 to the last bit, the edge of FLSD-53.
+    logits, labels = torch.zeros(1, 5), torch.tensor([0])
+    with_gradient = FLSD()(logits.clone().requires_grad_(), labels)
+    expected = 0.8**3 * math.log(5)
+    for found in (FLSD()(logits, labels), with_gradient):
+        assert found.item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_dual_focal_looks_below_ties():
     # Logits ln 4, ln 4, ln 2: p = .4, .4, .2. What ties with the label is not below it.
     logits = torch.tensor([[4.0, 4.0, 2.0]], dtype=torch.float64).log()

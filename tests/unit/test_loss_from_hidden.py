@@ -40,12 +40,14 @@ class Watched:
 
     loss: PerExampleLoss
     seen: list[int] = field(default_factory=list)
+    is_recorded: bool = False
 
     def __call__(self, logits, labels):
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits, labels):
         self.seen.append(logits.numel())
+        self.is_recorded = logits.requires_grad
         return self.loss.per_example(logits, labels)
 
     def target_confidence(self, num_classes):
@@ -72,9 +74,11 @@ def test_only_what_is_asked_for_has_a_gradient():
     value.backward()
     assert hidden.grad is not None
     assert frozen.grad is None
+    watched = Watched(Focal(gamma=2))
     with torch.no_grad():
-        again = loss_from_hidden(Focal(gamma=2), hidden, weight, labels)
+        again = loss_from_hidden(watched, hidden, weight, labels)
     assert not again.requires_grad
+    assert not watched.is_recorded
 
 
 def test_half_precision_sums_in_single():

@@ -5,12 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from calibench.binning import equal_mass, summarize
 from calibench.errors import ParameterError
-from calibench.losses.focal_terms import focal_values
-from calibench.losses.log_probability import label_log_odds
+from calibench.losses.focal_terms import (
+    focal_slope,
+    focal_values,
+    label_terms,
+    pull_by,
+)
+from calibench.losses.fused import fused
+from calibench.losses.log_probability import label_log_odds, of_labels
 from calibench.losses.parameters import (
     refuse_target,
     require_coefficient,
@@ -121,16 +128,39 @@ class AdaFocal:
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
+        return fused(self, logits, labels)
+
+    def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
         log_odds = label_log_odds(logits, labels)
-        p = log_odds.sigmoid()
+        # Not from the log-odds: of K equal logits this is 1 / K to the last bit.
+        p = of_labels(logits.detach().softmax(dim=1), labels)
+        gamma = self._gamma_of(p)
+        focal = focal_values(log_odds, gamma.relu())
+        log_1_plus_p = torch.log1p(log_odds.sigmoid())
+        inverse = (gamma.neg().relu() * log_1_plus_p).exp() * F.softplus(-log_odds)
+        return torch.where(gamma < 0, inverse, focal)
+
+    def with_gradient(
+        self, logits: Logits, labels: Labels, gradient: Logits
+    ) -> PerExample:
+        label = label_terms(logits, labels, gradient)
+        gamma = self._gamma_of(label.p)
+        is_inverse, size = gamma < 0, gamma.abs()
+        # -(1 + p)^size ln p has the slope (1 + p)^size [1 + size p ln p / (1 + p)].
+        raised = (1 + label.p) ** size
+        inverse = raised * (1 + size * label.p * label.log_p / (1 + label.p))
+        slope = torch.where(is_inverse, inverse, focal_slope(label, size))
+        pull_by(slope, label, gradient)
+        weight = torch.where(is_inverse, raised, label.others**size)
+        return (-weight * label.log_p).squeeze(1)
+
+    def _gamma_of(self, p: Tensor) -> Tensor:
         first, *others = self.gammas or (self.gamma,)
         gamma = torch.full_like(p, first)
         # Numbers and not a tensor of gammas: no copy to the device.
         for edge, value in zip(self.edges, others, strict=True):
             gamma = torch.where(p > edge, value, gamma)
-        focal = focal_values(log_odds, gamma.relu())
-        inverse = (gamma.neg().relu() * torch.log1p(p)).exp() * F.softplus(-log_odds)
-        return torch.where(gamma < 0, inverse, focal)
+        return gamma
 
     def successor(self, logits: Logits, labels: Labels) -> "AdaFocal":
         """Return the loss of the next epoch, from held-out logits and labels.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from calibench.errors import ParameterError
-from calibench.losses.log_probability import widened
+from calibench.losses.log_probability import label_index, widened
 from calibench.losses.parameters import require_num_classes, require_target
 from calibench.shapes import Labels, Logits, PerExample, Scalar
 
@@ -30,7 +30,7 @@ class Brier:
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
         probs = widened(logits).softmax(dim=1)
         # 1 - p_y as a sum keeps the digits that a difference would lose.
-        others = probs.scatter(1, labels.long()[:, None], 0)
+        others = probs.scatter(1, label_index(logits, labels), 0)
         return others.sum(dim=1).square() + others.square().sum(dim=1)
 
     def target_confidence(self, num_classes: int) -> float:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from calibench.losses.log_probability import log_probs, of_labels
+from calibench.losses.focal_terms import label_terms, surprise
+from calibench.losses.fused import fused
+from calibench.losses.log_probability import label_index, log_probs, of_labels
 from calibench.losses.parameters import (
     refuse_target,
     require_coefficient,
@@ -44,16 +46,39 @@ class DualFocal:
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
+        return fused(self, logits, labels)
+
+    def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
         log_p = log_probs(logits)
-        index = labels.long()[:, None]
+        index = label_index(logits, labels)
         is_below = logits < logits.gather(1, index)
-        behind = log_p.masked_fill(~is_below, -torch.inf).argmax(dim=1, keepdim=True)
+        below = logits.masked_fill(~is_below, -torch.inf)
+        behind = below.argmax(dim=1, keepdim=True)
         # ln(1 - p_y + p_j) as a sum of the others in which p_j counts twice: it keeps
         # its digits where p_y rounds to 1.
         added = is_below.gather(1, behind).to(log_p) * math.log(2)
         doubled = log_p + torch.zeros_like(log_p).scatter(1, behind, added)
         log_weight = doubled.scatter(1, index, -torch.inf).logsumexp(dim=1)
         return -(self.gamma * log_weight).exp() * of_labels(log_p, labels)
+
+    def with_gradient(
+        self, logits: Logits, labels: Labels, gradient: Logits
+    ) -> PerExample:
+        label = label_terms(logits, labels, gradient)
+        own = logits.gather(1, label.at)
+        below = torch.where(logits < own, logits, -torch.inf)
+        behind = below.argmax(dim=1, keepdim=True)
+        # Where nothing is below this is 0: a label is not below itself.
+        p_behind = gradient.gather(1, behind) * (logits.gather(1, behind) < own)
+        lead = label.others + p_behind
+        weight = lead**self.gamma
+        # d lead / dz_k = p_k (p_y - p_j) + p_j [k = j] for k other than the label.
+        bend = self.gamma * weight * surprise(label, lead)
+        gradient.mul_(weight + bend * (label.p - p_behind))
+        at_behind = gradient.gather(1, behind) + bend * p_behind
+        at_label = -weight * label.others - bend * label.p * lead
+        gradient.scatter_(1, behind, at_behind).scatter_(1, label.at, at_label)
+        return (-weight * label.log_p).squeeze(1)
 
     def target_confidence(self, num_classes: int) -> float:
         """Return 1: the loss of one example falls to 0 as p_y rises to 1.

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import torch
+
 from calibench.losses.fused import fused
 from calibench.losses.log_probability import (
     log_probs,
@@ -53,8 +55,7 @@ class EntropyRegularization:
 
     def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
         log_p = log_probs(logits)
-        # ln p stays finite where p underflows to 0, so p ln p is 0 there and not NaN.
-        negative_entropy = (log_p.exp() * log_p).sum(dim=1)
+        negative_entropy = (log_p.exp() * log_p.clamp(min=_least(log_p))).sum(dim=1)
         return self.alpha * negative_entropy - of_labels(log_p, labels)
 
     def with_gradient(
@@ -63,7 +64,7 @@ class EntropyRegularization:
         largest, log_top = softmax_into(gradient, logits)
         log_p = (logits - largest).add_(log_top)
         log_likelihood = of_labels(log_p, labels)
-        products = log_p.mul_(gradient)
+        products = log_p.clamp_(min=_least(log_p)).mul_(gradient)
         negative_entropy = products.sum(dim=1, keepdim=True)
         # p - e + alpha (p ln p - p sum_k p_k ln p_k)
         gradient.mul_(1 - self.alpha * negative_entropy)
@@ -102,6 +103,14 @@ class EntropyRegularization:
         if target == 1:
             return cls(alpha=0.0)
         return cls(alpha=1 / (target * logit_gap(target, num_classes)))
+
+
+def _least(log_p: Logits) -> float:
+    """Return a bound of ln p so that p ln p is 0 and not NaN for a logit of -inf.
+
+    Where p merely underflows ln p is finite already.
+    """
+    return torch.finfo(log_p.dtype).min
 
 
 def _optimal_gap(alpha: float, others: int) -> float:

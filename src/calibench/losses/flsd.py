@@ -4,9 +4,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
-from calibench.losses.focal_terms import focal_values
-from calibench.losses.log_probability import label_log_odds
+from calibench.losses.focal_terms import (
+    focal_slope,
+    focal_values,
+    label_terms,
+    pull_by,
+)
+from calibench.losses.fused import fused
+from calibench.losses.log_probability import label_log_odds, of_labels
 from calibench.losses.parameters import (
     refuse_target,
     require_num_classes,
@@ -47,13 +54,27 @@ class FLSD:
         return self.per_example(logits, labels).mean()
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
-        log_odds = label_log_odds(logits, labels)
-        p = log_odds.detach().sigmoid()
+        return fused(self, logits, labels)
+
+    def differentiable(self, logits: Logits, labels: Labels) -> PerExample:
+        # Not from the log-odds: of K equal logits this is 1 / K to the last bit.
+        p = of_labels(logits.detach().softmax(dim=1), labels)
+        return focal_values(label_log_odds(logits, labels), self._gamma_of(p))
+
+    def with_gradient(
+        self, logits: Logits, labels: Labels, gradient: Logits
+    ) -> PerExample:
+        label = label_terms(logits, labels, gradient)
+        gamma = self._gamma_of(label.p)
+        pull_by(focal_slope(label, gamma), label, gradient)
+        return (-(label.others**gamma) * label.log_p).squeeze(1)
+
+    def _gamma_of(self, p: Tensor) -> Tensor:
         gamma = torch.full_like(p, self.gammas[0])
         # Numbers and not a tensor of gammas: no copy to the device.
         for (low, high), edge in zip(pairwise(self.gammas), self.edges, strict=True):
             gamma = gamma + (high - low) * (p >= edge)
-        return focal_values(log_odds, gamma)
+        return gamma
 
     def target_confidence(self, num_classes: int) -> float:
         """Return 1: the loss of one example falls to 0 as p_y rises to 1.

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch.nn import functional as F
 
+from calibench.losses.focal_terms import focal_slope, label_terms, pull_by
 from calibench.losses.fused import fused
-from calibench.losses.log_probability import label_log_odds, softmax_into
+from calibench.losses.log_probability import label_log_odds
 from calibench.losses.parameters import (
     refuse_target,
     require_coefficient,
@@ -63,20 +63,11 @@ class Focal:
     def with_gradient(
         self, logits: Logits, labels: Labels, gradient: Logits
     ) -> PerExample:
-        index = labels.long()[:, None]
-        largest, log_top = softmax_into(gradient, logits)
-        log_p = logits.gather(1, index) - largest + log_top
-        p = gradient.gather(1, index)
-        # 1 - p_y as the sum of the others keeps its digits where p_y rounds to 1.
-        others = gradient.scatter_(1, index, 0).sum(dim=1, keepdim=True)
-        log_p = torch.where(p > 0.5, torch.log1p(-others), log_p)
-        weight = others**self.gamma
-        slope = weight
-        if self.gamma > 0 and not self.detached:
-            surprise = torch.where(others > 0, -log_p / others, 1.0)
-            slope = weight * (1 + self.gamma * p * surprise)
-        gradient.mul_(slope).scatter_(1, index, -slope * others)
-        return (-weight * log_p).squeeze(1)
+        label = label_terms(logits, labels, gradient)
+        weight = label.others**self.gamma
+        is_plain = self.gamma == 0 or self.detached
+        pull_by(weight if is_plain else focal_slope(label, self.gamma), label, gradient)
+        return (-weight * label.log_p).squeeze(1)
 
     def target_confidence(self, num_classes: int) -> float:
         """Return 1: the loss of one example falls to 0 as p_y rises to 1.

@@ -1,6 +1,5 @@
 """Focal loss whose gamma changes over training."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 from calibench.losses.focal import Focal
@@ -55,7 +54,8 @@ class FocalSchedule:
             allowed=lambda number: 0 <= number <= 1,
             interval="in [0, 1]",
         )
-        return Focal(gamma=self.gammas[bisect_right(self.milestones, share)])
+        passed = sum(share >= milestone for milestone in self.milestones)
+        return Focal(gamma=self.gammas[passed])
 
     def __call__(self, logits: Logits, labels: Labels) -> Scalar:
         return self.at(0.0)(logits, labels)

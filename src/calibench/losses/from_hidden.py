@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from calibench.losses.log_probability import require_labels
 from calibench.losses.parameters import require_num_classes
 from calibench.losses.protocol import PerExampleLoss
 from calibench.options import whole_number
@@ -45,6 +46,7 @@ def loss_from_hidden(
 
     Raises:
         ParameterError: `most_logits` is below 1, or there are fewer than 2 classes.
+        DataError: There is not one class index for each row of `hidden`.
 
     Source:
         Value and gradient chunk by chunk: Hsu et al. 2024 for cross-entropy.
@@ -56,7 +58,10 @@ def loss_from_hidden(
     """
     whole_number(most_logits, "most_logits", 1)
     rows = max(1, most_logits // require_num_classes(weight.shape[0]))
-    mean: Scalar = _FromHidden.apply(hidden, weight, bias, labels, (loss, rows))
+    require_labels(labels, (len(hidden), len(weight)))
+    # Within the function gradients are off, whoever called it.
+    job = (loss, rows, torch.is_grad_enabled())
+    mean: Scalar = _FromHidden.apply(hidden, weight, bias, labels, job)
     return mean
 
 
@@ -68,12 +73,14 @@ class _FromHidden(torch.autograd.Function):
         weight: Weight,
         bias: Bias | None,
         labels: Labels,
-        job: tuple[PerExampleLoss, int],
+        job: tuple[PerExampleLoss, int, bool],
     ) -> Scalar:
-        loss, rows = job
+        loss, rows, is_recording = job
         wide = torch.promote_types(hidden.dtype, torch.float32)
         slopes = [
-            torch.zeros_like(part, dtype=wide) if needed and part is not None else None
+            torch.zeros_like(part, dtype=wide)
+            if is_recording and needed and part is not None
+            else None
             for part, needed in zip(
                 (hidden, weight, bias), ctx.needs_input_grad, strict=False
             )

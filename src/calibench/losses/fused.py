@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from calibench.losses.log_probability import widened
+from calibench.losses.log_probability import require_labels, widened
 from calibench.shapes import Labels, Logits, PerExample
 
 # Elements. On a CPU 2 MB in float32: what a loss makes of a block stays in the cache of
@@ -36,9 +36,14 @@ class ClosedForm(Protocol):
 def fused(loss: ClosedForm, logits: Logits, labels: Labels) -> PerExample:
     """Return the loss of each example, with its gradient in closed form.
 
-    The second derivative, if it is asked for, is that of `loss.differentiable`.
+    The second derivative, if it is asked for, is that of `loss.differentiable`; within
+    `torch.func` (grad, vmap, hessian) all of it is.
     """
-    if logits.requires_grad and torch.is_grad_enabled():
+    require_labels(labels, logits.shape)
+    # torch.func transforms the plain form: of an autograd.Function it would need a rule
+    # for each of its ways to differentiate. torch has no public name for the question.
+    is_transformed = torch._C._are_functorch_transforms_active()  # noqa: SLF001
+    if logits.requires_grad and torch.is_grad_enabled() and not is_transformed:
         values: PerExample = _Fused.apply(logits, labels, loss)[0]
         return values
     return loss.differentiable(widened(logits), labels)

@@ -19,7 +19,8 @@ def global_batch(logits: Logits, labels: Labels) -> tuple[_AllLogits, _AllLabels
     must hold equally many, and the loss of what is returned is the same number on
     all. A process's logits receive the gradient of the *sum* of that number over
     processes; averaging the gradients of the weights, as DistributedDataParallel does,
-    makes it the gradient of the loss on one process that holds the whole batch.
+    makes it the gradient of the loss on one process that holds the whole batch. So do
+    second derivatives. All processes must call it, and differentiate, together.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return logits, labels
@@ -41,6 +42,20 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        total = upstream.clone(memory_format=torch.contiguous_format)
+        return _Scattered.apply(upstream, ctx.size)
+
+
+class _Scattered(torch.autograd.Function):
+    """The reverse: the sum over processes, of which each keeps its part."""
+
+    @staticmethod
+    def forward(ctx: Any, everywhere: Tensor, size: int) -> Tensor:  # noqa: ANN401 - torch's
+        del ctx
+        total = everywhere.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
-        return total[distributed.get_rank() * ctx.size :][: ctx.size]
+        return total[distributed.get_rank() * size :][:size]
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's
+        del ctx
+        return _Gathered.apply(upstream), None

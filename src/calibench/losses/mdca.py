@@ -6,7 +6,7 @@ import torch
 
 from calibench.losses.focal import Focal
 from calibench.losses.global_batch import global_batch
-from calibench.losses.log_probability import widened
+from calibench.losses.log_probability import label_index, widened
 from calibench.losses.parameters import (
     refuse_target,
     require_coefficient,
@@ -46,8 +46,7 @@ class MDCA:
     def __call__(self, logits: Logits, labels: Labels) -> Scalar:
         logits, labels = global_batch(logits, labels)
         probs = widened(logits).softmax(dim=1)
-        index = labels.long()[:, None]
-        one_hot = torch.zeros_like(probs).scatter(1, index, 1)
+        one_hot = torch.zeros_like(probs).scatter(1, label_index(probs, labels), 1)
         error = (probs - one_hot).mean(dim=0).abs().mean()
         return Focal(gamma=self.gamma)(logits, labels) + self.weight * error
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from calibench.losses.log_probability import label_log_odds
+from calibench.losses.log_probability import label_log_odds, require_labels
 from calibench.shapes import Labels, Logits, PerExample
 
 
@@ -26,6 +26,7 @@ def predicted(logits: Logits, labels: Labels) -> Predicted:
     >>> predicted(torch.zeros(1, 2), torch.tensor([0])).residual
     tensor([-0.5000])
     """
+    require_labels(labels, logits.shape)
     top = logits.argmax(dim=1)
     log_odds = label_log_odds(logits, top)
     confidence = log_odds.sigmoid()

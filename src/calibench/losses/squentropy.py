@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from calibench.losses.log_probability import log_probs, of_labels, widened
+from calibench.losses.log_probability import (
+    label_index,
+    log_probs,
+    of_labels,
+    widened,
+)
 from calibench.losses.parameters import (
     refuse_target,
     require_coefficient,
@@ -41,7 +46,7 @@ class Squentropy:
 
     def per_example(self, logits: Logits, labels: Labels) -> PerExample:
         wide = widened(logits)
-        others = wide.scatter(1, labels.long()[:, None], 0)
+        others = wide.scatter(1, label_index(wide, labels), 0)
         mean_square = others.square().sum(dim=1) / (wide.shape[1] - 1)
         return self.alpha * mean_square - of_labels(log_probs(wide), labels)
 
