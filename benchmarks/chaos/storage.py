@@ -3,8 +3,8 @@
     PYTHONPATH=src:tests python benchmarks/chaos/storage.py
 
 Prints a Markdown table: fault, number injected, epochs lost, other wrong ends. Exits
-with 1 if anything was lost or wrong where nothing may be. Takes minutes; `--training` adds
-kills of a run that trains, at every operation.
+with 1 if anything was lost or wrong where nothing may be. Takes minutes; `--training`
+adds kills of a run that trains, at every operation.
 """
 
 import argparse

@@ -35,9 +35,7 @@ def ending(work: Callable[[], None], log: Path) -> int:
 
 
 def _code(work: Callable[[], None], log: Path) -> int:
-    # DuckDB's connection is the parent's: it works here no more, nor can it be closed.
-    _KEPT.append(tables._connection())
-    tables._connection.cache_clear()
+    forget_connection()
     try:
         work()
     except CalibenchError as error:
@@ -50,3 +48,9 @@ def _code(work: Callable[[], None], log: Path) -> int:
         log.write_text(traceback.format_exc())
         return ACCIDENT
     return 0
+
+
+def forget_connection() -> None:
+    """Leave DuckDB's connection to the parent of this fork, whose it is."""
+    _KEPT.append(tables._connection())
+    tables._connection.cache_clear()

@@ -27,8 +27,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append((self.path, self.headers.get("Range")))
-        behavior = self.path.strip("/").split("/")[0].replace("-", "_")
-        getattr(self, behavior)()
+        behavior, *rest = self.path.strip("/").split("/", 1)
+        getattr(self, behavior.replace("-", "_"))(*rest)
 
     def answer(self, body, *, status=200, headers=(), length=None):
         self.send_response(status)
@@ -60,6 +60,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def cut(self):
         self.rest(cut=100_000)
+
+    def cut_once(self, place):
+        """End the first answer after so many bytes; go on properly afterwards."""
+        is_first = len(self.server.requests) == 1
+        self.rest(cut=int(place) if is_first else None)
+
+    def to(self, target):
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def no_resume(self):
         self.answer(CONTENT)
@@ -155,6 +166,34 @@ def test_a_cut_line_is_resumed_where_it_broke(server, tmp_path):
     assert path.read_bytes() == CONTENT
     starts = [asked for _, asked in server.requests]
     assert starts == [None, "bytes=100000-", "bytes=200000-"]
+
+
+OFFSETS = [0, 1, 2, *range(3, len(CONTENT), len(CONTENT) // 95), len(CONTENT) - 1]
+
+
+def test_a_line_cut_at_any_of_a_hundred_places_costs_only_the_rest(server, tmp_path):
+    assert len(OFFSETS) == 100
+    for place in OFFSETS:
+        server.requests.clear()
+        path = download(
+            remote(server, f"cut-once/{place}"), tmp_path / str(place), patience=HASTE
+        )
+        assert path.read_bytes() == CONTENT
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
+        asked = f"bytes={place}-" if place else None
+        assert [start for _, start in server.requests] == [None, asked]
+        path.unlink()
+
+
+def test_a_redirection_is_followed_to_a_file_and_nowhere_else(server, tmp_path):
+    path = download(remote(server, "to//good"), tmp_path / "a", patience=HASTE)
+    assert path.read_bytes() == CONTENT
+    once = replace(HASTE, rounds=1)
+    for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "//page", "to//to"):
+        with pytest.raises(ResourceError, match=r"no server sent it") as caught:
+            download(remote(server, f"to/{target}"), tmp_path / "b", patience=once)
+        assert "root:" not in str(caught.value)
+        assert not (tmp_path / "b" / "tiny.tar.gz").exists()
 
 
 def test_what_arrived_is_kept_for_the_next_attempt(server, tmp_path):

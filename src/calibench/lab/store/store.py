@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calibench.errors import DataError, ParameterError
+from calibench.lab.store.canonical import digest
 from calibench.lab.store.choices import Choices
 from calibench.lab.store.files import write_bytes
 from calibench.lab.store.lock import owned
@@ -54,7 +55,8 @@ class Store:
         store = cls(path)
         _refuse_foreign(path)
         with owned(path / "lock", patience=_PATIENCE):
-            store._note({"format": _FORMAT, **study}, toml)
+            content = {"format": _FORMAT, **study}
+            store._note({**content, "seal": digest(content)}, toml)
         return store
 
     def _note(self, content: dict[str, Any], toml: str) -> None:
@@ -87,6 +89,7 @@ class Store:
         try:
             content = json.loads(path.read_bytes())
             form, name = content["format"], content["name"]
+            _check_seal(content)
         except (ValueError, KeyError, TypeError) as error:
             msg = (
                 f"{path}: damaged ({error!r}). Delete this one file and run the study "
@@ -157,3 +160,15 @@ def _refuse_foreign(path: Path) -> None:
             "or an empty one."
         )
         raise ParameterError(msg)
+
+
+def _check_seal(content: dict[str, Any]) -> None:
+    """Take the seal off a study; an earlier version, or a later, has none or another.
+
+    Raises:
+        ValueError: The content is not what was sealed.
+    """
+    seal = content.pop("seal", None)
+    if seal not in {None, digest(content)} and content["format"] == _FORMAT:
+        msg = "its seal does not fit its content"
+        raise ValueError(msg)
