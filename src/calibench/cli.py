@@ -249,7 +249,7 @@ def verify(
 ) -> None:
     """Check every hash; train random epochs again and compare bits."""
     from calibench.lab.store import Store
-    from calibench.lab.study.prepared_run import Conditions
+    from calibench.lab.study.conditions import Conditions
     from calibench.lab.study.verify import exit_code
     from calibench.lab.study.verify import verify as checks
 
@@ -296,8 +296,8 @@ def _run(
     stop = StopRequest()
     # From here on: torch takes seconds to load, and would swallow an interrupt.
     with stop.listening():
+        from calibench.lab.study.conditions import Conditions
         from calibench.lab.study.launch import Placement
-        from calibench.lab.study.prepared_run import Conditions
         from calibench.lab.study.run import StudyRequest, run_study
         from calibench.lab.study.shard import Shard
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from calibench.lab.store import EpochFiles, RunFolder, Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute
 from calibench.lab.study.load import load_study
-from calibench.lab.study.prepared_run import Conditions
 from command_line import TINY
 
 EPOCHS = 3

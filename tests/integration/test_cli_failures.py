@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from calibench.errors import IntegrityError, InterruptedRunError, LockedError
-from calibench.lab.study import local_runs, run, work
-from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study import run, run_process, work
+from calibench.lab.study.conditions import Conditions
 from command_line import TINY, calibench, refused, results, study_file, unfinish
 
 
@@ -127,7 +127,9 @@ def test_a_worker_notes_why_it_failed(store, monkeypatch, error, code, reason):
     monkeypatch.setattr(work, "execute", fails)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        local_runs._work(store.path, folder.run_id, Conditions(data=store.path))
+        run_process._carry_out(
+            store.path, folder.run_id, Conditions(data=store.path), {}
+        )
     assert caught.value.code == code
     assert signal.getsignal(signal.SIGTERM) is before
     row = calibench("status", store.path, "--json").json[0]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import replay_epoch
-from calibench.lab.study.prepared_run import Conditions
 from command_line import (
     begun_elsewhere,
     calibench,

@@ -5,9 +5,9 @@ import io
 import torch
 
 from calibench.lab.store import Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute
 from calibench.lab.study.load import load_study
-from calibench.lab.study.prepared_run import Conditions
 from calibench.losses import LOSSES
 from command_line import TINY, calibench, copied, results, study_file, unfinish
 

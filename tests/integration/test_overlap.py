@@ -11,10 +11,11 @@ import pytest
 from calibench.errors import InterruptedRunError, ResourceError
 from calibench.lab.store import Store, journal, run_folder
 from calibench.lab.study import execute as module
-from calibench.lab.study import local_runs
+from calibench.lab.study import local_runs, run_process
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute
 from calibench.lab.study.load import load_study
-from calibench.lab.study.prepared_run import Conditions, PreparedRun
+from calibench.lab.study.prepared_run import PreparedRun
 from command_line import TINY, calibench, results, study_file
 
 EPOCHS = 5
@@ -174,7 +175,7 @@ def test_killed_while_an_epoch_is_stored_it_ends_in_the_same_bytes(
     new_store, one_after_the_other, tmp_path, number
 ):
     store = new_store(tmp_path / "store")
-    context = local_runs._process_context()
+    context = run_process.process_context()
     process = context.Process(target=killed, args=(store.path, number))
     process.start()
     process.join(60)
@@ -188,9 +189,9 @@ def test_workers_that_leave_a_core_free_are_told_so(study, tmp_path, monkeypatch
     told = []
     started = local_runs._Worker.started
 
-    def noted(context, store, run_id, conditions):
+    def noted(store, run_id, conditions):
         told.append(conditions.overlap)
-        return started(context, store, run_id, conditions)
+        return started(store, run_id, conditions)
 
     monkeypatch.setattr(local_runs._Worker, "started", noted)
     for workers in (1, cores):

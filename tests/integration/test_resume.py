@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from calibench import cli
-from calibench.lab.study import local_runs
+from calibench.lab.study import run_process
 from command_line import TINY, calibench, results, study_file
 
 STUDY = TINY.replace("epochs = 3", "epochs = 6").replace("260", "700")
@@ -41,14 +41,14 @@ def test_the_number_of_workers_changes_no_bit(study, uninterrupted, tmp_path):
 def driver(study, store, log):
     """Be `calibench run`, in a process group of its own."""
     os.setsid()
-    local_runs._process_context = lambda: multiprocessing.get_context("fork")
+    run_process.process_context = lambda: multiprocessing.get_context("fork")
     with Path(log).open("a") as sys.stderr:
         cli.main(["run", str(study), "--store", str(store), "--workers", "2"])
 
 
 def started(study, store):
     """Start `calibench run` from a server that has imported torch: no seconds lost."""
-    context = local_runs._process_context()
+    context = run_process.process_context()
     log = store.with_name("log")
     process = context.Process(target=driver, args=(study, store, log))
     process.start()

@@ -13,7 +13,7 @@ import pytest
 
 from calibench import cli
 from calibench.lab.store import Store
-from calibench.lab.study import local_runs, ranked_run
+from calibench.lab.study import ranked_run, run_process
 from command_line import TINY, calibench, copied, refused, results, study_file, unfinish
 
 STUDY = (
@@ -35,14 +35,14 @@ def driver(study, store):
     """Be `calibench run --ranks 2`, in a process group of its own."""
     os.setsid()
     forked = multiprocessing.get_context("fork")
-    local_runs._process_context = lambda: forked
+    run_process.process_context = lambda: forked
     ranked_run._context = lambda: forked
     with store.with_name("log").open("a") as sys.stderr:
         cli.main(["run", str(study), "--store", str(store), "--ranks", "2"])
 
 
 def started(study, store):
-    context = local_runs._process_context()
+    context = run_process.process_context()
     process = context.Process(target=driver, args=(study, store))
     process.start()
     return process

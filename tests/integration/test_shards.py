@@ -10,7 +10,7 @@ import pytest
 
 from calibench import cli
 from calibench.lab.store import Store
-from calibench.lab.study import local_runs
+from calibench.lab.study import run_process
 from command_line import TINY, calibench, refused, results, study_file
 
 
@@ -21,14 +21,14 @@ def study(tmp_path):
 
 def share(study, store, shard, ready):
     """Be `calibench run` with a share, begun when the others are ready, too."""
-    local_runs._process_context = lambda: multiprocessing.get_context("fork")
+    run_process.process_context = lambda: multiprocessing.get_context("fork")
     ready.wait()
     cli.main(["run", str(study), "--store", str(store), "--shard", shard])
 
 
 def codes_of_shares(study, store, number):
     """Run all shares at once; return their exit codes."""
-    context = local_runs._process_context()
+    context = run_process.process_context()
     ready = context.Barrier(number)
     processes = [
         context.Process(target=share, args=(study, store, f"{i}/{number}", ready))

@@ -10,7 +10,7 @@ from torch import nn
 from calibench.errors import ParameterError
 from calibench.lab.data.batches import Augmentation, TrainingBatches, on_device
 from calibench.lab.data.dataset import Examples
-from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.training.devices import (
     check_precision,
     make_repeatable,

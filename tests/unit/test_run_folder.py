@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from calibench.errors import DataError, IntegrityError, ParameterError
-from calibench.lab.store import EpochFiles, RunFolder, Store
+from calibench.errors import DataError, IntegrityError, LockedError, ParameterError
+from calibench.lab.store import EpochFiles, RunFolder, Store, lock
 
 EXAMPLES = {
     "split": np.array(["test", "test"]),
@@ -83,6 +83,22 @@ def test_an_epoch_run_again_must_give_the_same_bytes(folder):
                 checkpoint=b"other",
             ),
         )
+
+
+def test_a_writer_that_lost_its_run_changes_nothing(folder, monkeypatch):
+    """A lock that ended early: the first owner goes on, and knows of no second."""
+    monkeypatch.setattr(lock.fcntl, "flock", lambda descriptor, how: None)
+    with folder.owned() as stale, folder.owned() as owner:
+        owner.commit_epoch(4, epoch_files(4))
+        before = tree(folder.path)
+        for epoch in (3, 4, 5):
+            with pytest.raises(LockedError, match="another process"):
+                stale.commit_epoch(epoch, epoch_files(epoch))
+        with pytest.raises(LockedError, match="another process"):
+            stale.commit_event("end", outcome="finished")
+        assert tree(folder.path) == before
+        owner.commit_event("end", outcome="finished")
+    assert folder.history().outcome == "finished"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 import os
+import socket
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from calibench.errors import IntegrityError, LockedError, ResourceError
-from calibench.lab.store import files
+from calibench.lab.store import files, lock
 from calibench.lab.store.files import append_line, read_checked, write_bytes
-from calibench.lab.store.lock import owned
+from calibench.lab.store.lock import owned, read_mark
 
 
 def test_a_write_replaces_and_leaves_no_litter(tmp_path):
@@ -98,3 +99,39 @@ def test_a_lock_has_one_owner_and_is_freed(tmp_path):
         pytest.fail("two owners")
     with owned(tmp_path / "lock", patience=0):
         pass
+
+
+def test_who_is_refused_a_lock_hears_who_holds_it(tmp_path):
+    told = rf"{socket.gethostname()}, process {os.getpid()}\) is at work"
+    with (
+        owned(tmp_path / "lock"),
+        pytest.raises(LockedError, match=told),
+        owned(tmp_path / "lock", patience=0),
+    ):
+        pytest.fail("two owners")
+
+
+def test_owners_are_counted_whatever_a_kill_left_of_the_last_mark(tmp_path):
+    path = tmp_path / "lock"
+    for number in ("1 ", "2 "):
+        with owned(path) as fence:
+            assert read_mark(path) == fence.mark
+            assert fence.mark.startswith(number)
+    path.write_bytes(b"\xff\x002")
+    with owned(path) as fence:
+        assert fence.mark.startswith("1 ")
+        fence.check()
+
+
+def test_a_fence_finds_a_later_owner_where_locks_do_not_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.fcntl, "flock", lambda descriptor, how: None)
+    path = tmp_path / "lock"
+    with owned(path) as stale:
+        stale.check()
+        with owned(path) as fence:
+            fence.check()
+            with pytest.raises(LockedError, match="another process"):
+                stale.check()
+        path.unlink()
+        with pytest.raises(LockedError, match="another process is at work"):
+            fence.check()

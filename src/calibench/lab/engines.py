@@ -45,7 +45,7 @@ class Engine:
         if self.workers is not None:
             whole_number(self.workers, "workers", 1)
         if self.on == "ray":
-            ray_engine.require_ray()
+            ray_engine.ray_module()
 
     @property
     def shares_memory(self) -> bool:

@@ -1,6 +1,8 @@
-"""A map over the workers of a Ray cluster. No other module imports ray."""
+"""A Ray cluster, and a map over its workers. No other module imports ray."""
 
 import os
+import signal
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -44,8 +46,8 @@ def mapped(
         ResourceError: Ray is not installed, or the cluster fails.
         CalibenchError: What `function` raises.
     """
-    ray = _ray()
-    with cluster(workers, address), _failures(ray):
+    ray = ray_module()
+    with cluster(workers, address), failures(ray):
         task = ray.remote(num_cpus=1, max_retries=_RETRIES)(function)
         cores = int(ray.cluster_resources().get("CPU", 1))
         waiting: deque[Any] = deque()
@@ -61,16 +63,12 @@ def mapped(
                 ray.cancel(reference)
 
 
-def require_ray() -> None:
-    """Refuse where Ray is not installed.
+def ray_module() -> Any:  # noqa: ANN401 - a module that may not be there
+    """Return the module `ray`.
 
     Raises:
-        ResourceError: It is not.
+        ResourceError: It is not installed.
     """
-    _ray()
-
-
-def _ray() -> Any:  # noqa: ANN401 - a module that may not be there
     # It phones home unless it is told not to before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -96,7 +94,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     Raises:
         ResourceError: Ray is not installed, or no cluster answers.
     """
-    ray = _ray()
+    ray = ray_module()
     if ray.is_initialized():
         yield
         return
@@ -106,7 +104,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE,
     }
-    with _failures(ray), warnings.catch_warnings():
+    with failures(ray), _signals_kept(), warnings.catch_warnings():
         # What it will do in a later version is no news to who runs this.
         warnings.simplefilter("ignore")
         ray.init(
@@ -122,7 +120,22 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
 
 @contextmanager
-def _failures(ray: Any) -> Iterator[None]:  # noqa: ANN401
+def _signals_kept() -> Iterator[None]:
+    """Put back what listens to signals: Ray has its own ideas, and exits with 1."""
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGINT) if in_main else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
+
+
+@contextmanager
+def failures(ray: Any) -> Iterator[None]:  # noqa: ANN401
+    """Raise what a task raised as it is, and what Ray says as a `ResourceError`."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
@@ -131,10 +144,9 @@ def _failures(ray: Any) -> Iterator[None]:  # noqa: ANN401
             raise cause from None
         raise cause from error
     except ray.exceptions.RayError as error:
-        reason = " ".join(str(error).split())[:300]
         msg = (
-            f"Ray: {reason}. Look at the memory and the logs of its nodes, and run "
-            "the command again."
+            f"Ray: {words(error)}. Look at the memory and the logs of its nodes, and "
+            "run the command again."
         )
         raise ResourceError(msg) from error
     except ConnectionError as error:
@@ -143,3 +155,8 @@ def _failures(ray: Any) -> Iterator[None]:  # noqa: ANN401
             "its address, or give none for a cluster on this machine."
         )
         raise ResourceError(msg) from error
+
+
+def words(error: Exception) -> str:
+    """Return what an error says in one line; Ray writes pages."""
+    return " ".join(str(error).split())[:300]

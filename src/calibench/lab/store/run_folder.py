@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from calibench.lab.store.files import (
 from calibench.lab.store.history import History
 from calibench.lab.store.journal import Journal
 from calibench.lab.store.leftovers import unrecorded
-from calibench.lab.store.lock import owned
+from calibench.lab.store.lock import Fence, owned
 from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
 
 KEPT_CHECKPOINTS = 2
@@ -49,9 +49,14 @@ class EpochFiles:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's files. Deleting or copying the folder deletes or copies the run."""
+    """A run's files. Deleting or copying the folder deletes or copies the run.
+
+    Attributes:
+        fence: Of its owner, without which nothing is checked before a commit.
+    """
 
     path: Path
+    fence: Fence | None = field(default=None, compare=False, repr=False)
 
     @property
     def run_id(self) -> str:
@@ -64,15 +69,15 @@ class RunFolder:
         return Journal(self.path / "journal.jsonl")
 
     @contextmanager
-    def owned(self, *, patience: float = 10.0) -> Iterator[None]:
+    def owned(self, *, patience: float = 10.0) -> Iterator["RunFolder"]:
         """Be the only writer. Raises `LockedError` where another process is."""
-        with owned(self.path / "lock", patience=patience):
+        with owned(self.path / "lock", patience=patience) as fence:
             # Appending to a line that a crash cut off would spoil both.
             self.journal.repair()
             # Seen after a kill, it is not on disk for that; and is built upon now.
             settle(self.journal.path)
             settle_names(self.path, above=_FOLDERS_ABOVE)
-            yield
+            yield replace(self, fence=fence)
 
     def history(self) -> History:
         """Return what was committed so far; safe while another process writes."""
@@ -125,6 +130,7 @@ class RunFolder:
 
         Raises:
             IntegrityError: It did not.
+            LockedError: Somebody else owns the run by now; nothing was written.
         """
         history = self.history()
         files = {}
@@ -231,9 +237,15 @@ class RunFolder:
         return problems
 
     def _commit(self, record: dict[str, Any], history: History) -> None:
+        self._check_owner()
         self.journal.append(record, after=list(history.records))
 
+    def _check_owner(self) -> None:
+        if self.fence is not None:
+            self.fence.check()
+
     def _write(self, name: str, content: bytes) -> str:
+        self._check_owner()
         return write_bytes(self.path / name, content, inside=self.path)
 
     def _read(self, name: str) -> bytes:

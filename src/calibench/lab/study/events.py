@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from calibench.lab.store import Store
-from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.conditions import Conditions
 
 
 @dataclass(frozen=True)

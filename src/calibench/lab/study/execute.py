@@ -13,10 +13,11 @@ from calibench.errors import FingerprintError, IntegrityError
 from calibench.lab.store import EpochFiles, RunFolder, Store
 from calibench.lab.store.canonical import digest
 from calibench.lab.study.commits import Commits, ordered_commits
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.load import study_from_table
 from calibench.lab.study.measure import epoch_rows
 from calibench.lab.study.memory_formats import as_chosen
-from calibench.lab.study.prepared_run import Conditions, PreparedRun
+from calibench.lab.study.prepared_run import PreparedRun
 from calibench.lab.study.spec import RunSpec, StudySpec
 from calibench.lab.training.checkpoint import TrainingState, bytes_of
 from calibench.lab.training.fingerprint import differences
@@ -49,8 +50,7 @@ def execute(
         FingerprintError: It was begun under other software, hardware or data.
         InterruptedRunError: `is_stopping` turned true.
     """
-    folder = store.run(run_id)
-    with folder.owned():
+    with store.run(run_id).owned() as folder:
         if folder.history().is_over:
             return
         study = stored_study(store, conditions)

@@ -16,7 +16,7 @@ from calibench.errors import ParameterError
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import Store
 from calibench.lab.store.canonical import canonical_json, digest
-from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.spec import RunSpec, StudySpec, plain
 from calibench.lab.training.devices import chosen_device
 from calibench.lab.training.memory_format import (

@@ -6,8 +6,8 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from calibench.lab.store import Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute, follow
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.rank_group import Group
 from calibench.lab.training.devices import chosen_device
 from calibench.lab.training.ranks import Ranks

@@ -7,7 +7,7 @@ from calibench.lab.store.examples import posterior_of, predictions_of
 from calibench.lab.study.measure import MEASURED_SPLITS, epoch_rows
 
 
-def rescore(folder: RunFolder) -> int:
+def rescore(run: RunFolder) -> int:
     """Replace a run's metrics by what this version computes; return how many epochs.
 
     Epochs whose logits were not kept, and what only training knows (its loss and
@@ -17,7 +17,7 @@ def rescore(folder: RunFolder) -> int:
         IntegrityError: A stored file is damaged; the old metrics stay.
         LockedError: The run is being trained.
     """
-    with folder.owned():
+    with run.owned() as folder:
         history = folder.history()
         posteriors = _posteriors(folder) if history.has_begun else {}
         rows_of = {}

@@ -8,11 +8,11 @@ from calibench.errors import IntegrityError
 from calibench.lab.data.batches import check_shares
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import History, RunFolder, Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.events import RunEngine
 from calibench.lab.study.load import load_study
 from calibench.lab.study.memory_formats import choose_formats
 from calibench.lab.study.plan import planned
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.progress import show_progress
 from calibench.lab.study.shard import Shard
 from calibench.lab.training.devices import check_precision

@@ -9,8 +9,8 @@ from pathlib import Path
 from calibench.errors import FingerprintError, IntegrityError
 from calibench.lab.store import RunFolder, Store
 from calibench.lab.store.canonical import digest
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import replay_epoch
-from calibench.lab.study.prepared_run import Conditions
 
 
 @dataclass(frozen=True)

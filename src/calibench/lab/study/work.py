@@ -14,8 +14,8 @@ from calibench.errors import (
     system_refusal,
 )
 from calibench.lab.store import Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.ranked_run import execute_on_ranks
 
 
