@@ -11,9 +11,10 @@ from calibench.lab.data.catalog import default_data_dir
 from calibench.lab.data.dataset import Examples
 from calibench.lab.data.sources import DatasetShape, Gratings
 from calibench.lab.store import Store
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.load import load_study
 from calibench.lab.study.memory_formats import as_chosen, choose_formats
-from calibench.lab.study.prepared_run import Conditions, PreparedRun
+from calibench.lab.study.prepared_run import PreparedRun
 from calibench.lab.study.run import DEMO_STUDY
 from calibench.lab.study.spec import RunSpec, StudySpec
 

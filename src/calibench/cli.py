@@ -124,6 +124,9 @@ def run(
     ray_address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster that runs.")
     ] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(help="With --on ray: part of a GPU for each run.")
+    ] = None,
     device: Device = "auto",
     step: Annotated[
         str,
@@ -156,7 +159,12 @@ def run(
         _run(
             study,
             store,
-            {"on": on, "workers": workers, "ray_address": ray_address},
+            {
+                "on": on,
+                "workers": workers,
+                "ray_address": ray_address,
+                "gpus_per_run": gpus_per_run,
+            },
             {
                 "data": data_dir(data),
                 "device": device,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.load import load_study
-from calibench.lab.study.prepared_run import Conditions, PreparedRun
+from calibench.lab.study.prepared_run import PreparedRun
 from calibench.models import build_model
 from command_line import TINY, study_file
 from pages import ROOT

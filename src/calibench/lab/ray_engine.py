@@ -107,12 +107,18 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     with failures(ray), _signals_kept(), warnings.catch_warnings():
         # What it will do in a later version is no news to who runs this.
         warnings.simplefilter("ignore")
-        ray.init(
-            address=there or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if there else own),
-        )
+        try:
+            ray.init(
+                address=there or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                **({} if there else own),
+            )
+        except ConnectionError:
+            raise
+        except Exception as error:  # Ray raises all kinds, this one among them
+            msg = f"Ray cannot be used: {words(error)}"
+            raise ResourceError(msg) from error
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """Tasks with resources on a Ray cluster, retried by whoever began them."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -69,6 +70,9 @@ class Tasks:
             Exception: What a function raised.
             ResourceError: The cluster fails.
         """
+        if not self._keys:
+            time.sleep(timeout)
+            return
         with failures(self._ray):
             over, _ = self._ray.wait(
                 list(self._keys), num_returns=len(self._keys), timeout=0
@@ -131,12 +135,12 @@ def on_every_node(
     return [answer for answer in answers if answer is not None]
 
 
-def most_at_once(gpus: float) -> int:
-    """How many tasks of one CPU and `gpus` the nodes have room for, each node alone."""
+def most_at_once(cpus: int, gpus: float) -> int:
+    """How many tasks of so many CPUs and GPUs the nodes have room for."""
     ray = ray_module()
     with failures(ray):
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return sum(_room(each, gpus) for each in alive)
+    return sum(_room(each, cpus, gpus) for each in alive)
 
 
 def num_gpus() -> float:
@@ -146,13 +150,15 @@ def num_gpus() -> float:
         return float(ray.cluster_resources().get("GPU", 0))
 
 
-def _room(resources: dict[str, float], gpus: float) -> int:
-    cpus = int(resources.get("CPU", 0))
+def _room(resources: dict[str, float], cpus: int, gpus: float) -> int:
+    """How many there is room for on one node: a task cannot be on two."""
+    for_cpus = int(resources.get("CPU", 0)) // cpus
     if not gpus:
-        return cpus
-    whole = int(resources.get("GPU", 0))
-    # A task cannot take parts of two GPUs.
-    return min(cpus, int(whole / gpus) if gpus >= 1 else whole * int(1 / gpus + 1e-9))
+        return for_cpus
+    there = int(resources.get("GPU", 0))
+    # Nor can it have parts of two GPUs.
+    for_gpus = int(there / gpus) if gpus >= 1 else there * int(1 / gpus + 1e-9)
+    return min(for_cpus, for_gpus)
 
 
 def _only_on(ray: Any, task: Any, node_id: str) -> Any:  # noqa: ANN401

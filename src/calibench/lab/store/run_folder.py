@@ -11,6 +11,7 @@ from typing import Any
 from calibench.errors import IntegrityError
 from calibench.lab.durable import sync_folder
 from calibench.lab.store.canonical import canonical_json
+from calibench.lab.store.epoch_files import EpochFiles, Row
 from calibench.lab.store.files import (
     append_line,
     read_checked,
@@ -21,30 +22,12 @@ from calibench.lab.store.files import (
 from calibench.lab.store.history import History
 from calibench.lab.store.journal import Journal
 from calibench.lab.store.leftovers import unrecorded
-from calibench.lab.store.lock import Fence, owned
+from calibench.lab.store.lock import Fence, owned, read_mark
 from calibench.lab.store.tables import Columns, parquet_bytes, parquet_columns
 
 KEPT_CHECKPOINTS = 2
 _FAILURE = "failure.json"
 _FOLDERS_ABOVE = 3  # runs, the store, and where the store lies
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EpochFiles:
-    """What one epoch leaves behind.
-
-    Attributes:
-        rows: The metrics, one row per split and calibrator.
-        predictions: Columns `split`, `example`, `label`, `logit_0`, ...; None where
-            the study keeps the logits of fewer epochs.
-        checkpoint: The training state, from which the next epoch can start.
-    """
-
-    rows: Sequence[Row]
-    predictions: Columns | None
-    checkpoint: bytes
 
 
 @dataclass(frozen=True)
@@ -78,6 +61,10 @@ class RunFolder:
             settle(self.journal.path)
             settle_names(self.path, above=_FOLDERS_ABOVE)
             yield replace(self, fence=fence)
+
+    def last_owner(self) -> str:
+        """Return the mark of the last process that owned it; empty before the first."""
+        return read_mark(self.path / "lock")
 
     def history(self) -> History:
         """Return what was committed so far; safe while another process writes."""

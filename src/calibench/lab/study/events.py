@@ -14,10 +14,12 @@ from calibench.lab.study.conditions import Conditions
 class Event:
     """Something that happened to a run: it "started", ended an "epoch", or "ended".
 
+    Or it was "lost" with its worker, and is begun again where it stands.
+
     Attributes:
         outcome: Of an ended run: "finished", "diverged", "interrupted" or "failed".
         exit_code: Of an ended run, as the command line gives it.
-        reason: Why it did not finish, where it did not.
+        reason: Why it did not finish, where it did not, or how it was lost.
     """
 
     kind: str

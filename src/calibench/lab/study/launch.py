@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from calibench.errors import ParameterError
+from calibench.lab import ray_engine
 from calibench.lab.study.events import RunEngine
 from calibench.lab.study.local_runs import LocalRuns
+from calibench.lab.study.ray_runs import RayRuns
 from calibench.options import whole_number
 from calibench.validation import member
 
@@ -22,6 +24,7 @@ class Placement:
             "slurm" for jobs of a SLURM cluster.
         workers: Runs at a time.
         ray_address: Of a Ray cluster that runs already.
+        gpus_per_run: What a run on a GPU of a Ray cluster takes of one.
 
     Raises:
         ParameterError: There is no such engine, or it has no such option.
@@ -30,6 +33,7 @@ class Placement:
     on: str = "local"
     workers: int | None = None
     ray_address: str | None = None
+    gpus_per_run: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot run before anything has."""
@@ -37,6 +41,8 @@ class Placement:
         if self.ray_address is not None and self.on != "ray":
             msg = "--ray-address needs --on ray. Give both, or neither."
             raise ParameterError(msg)
+        if self.gpus_per_run is not None:
+            self._check_gpus(self.gpus_per_run)
         if self.workers is not None:
             whole_number(self.workers, "workers", 1)
 
@@ -47,7 +53,20 @@ class Placement:
         Raises:
             ResourceError: It does not answer.
         """
-        if self.on != "local":
-            msg = f"runs --on {self.on} are not there yet. Use --on local."
+        if self.on == "slurm":
+            msg = "runs --on slurm are not there yet. Use --on local or --on ray."
             raise ParameterError(msg)
-        yield LocalRuns(self.workers)
+        if self.on == "ray":
+            with ray_engine.cluster(self.workers, self.ray_address):
+                yield RayRuns(self.workers, self.gpus_per_run or 1.0)
+        else:
+            yield LocalRuns(self.workers)
+
+    def _check_gpus(self, given: float) -> None:
+        if self.on != "ray":
+            msg = "--gpus-per-run needs --on ray. Give both, or neither."
+            raise ParameterError(msg)
+        # Ray gives a task a part of one GPU, or whole ones.
+        if not 0 < given <= 1:
+            msg = f"gpus_per_run must be above 0 and at most 1, got {given:g}."
+            raise ParameterError(msg)

@@ -42,9 +42,12 @@ def _bars(
             elif event.kind == "epoch":
                 progress.update(bars[event.run_id], completed=event.epoch)
                 progress.advance(overall)
+            elif event.kind == "lost":
+                progress.console.print(_loss(event), highlight=False, markup=False)
             else:
                 ended.append(event)
-                progress.remove_task(bars[event.run_id])
+                if event.run_id in bars:
+                    progress.remove_task(bars[event.run_id])
                 progress.console.print(_ending(event), highlight=False, markup=False)
     return ended
 
@@ -56,12 +59,18 @@ def _lines(events: Iterable[Event], num_epochs: int) -> list[Event]:
             line = f"{event.run_id}: started"
         elif event.kind == "epoch":
             line = f"{event.run_id}: epoch {event.epoch} of {num_epochs}"
+        elif event.kind == "lost":
+            line = _loss(event)
         else:
             ended.append(event)
             line = _ending(event)
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
     return ended
+
+
+def _loss(event: Event) -> str:
+    return f"{event.run_id}: begun again, since {event.reason}"
 
 
 def _ending(event: Event) -> str:

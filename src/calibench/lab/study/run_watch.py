@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from calibench.errors import IntegrityError, InterruptedRunError, LockedError
 from calibench.lab.store import Store
@@ -15,6 +16,7 @@ class RunWatch:
     store: Store
     run_id: str
     seen_epoch: int
+    seen_size: int = -1  # of the journal, which is read only where it has grown
 
     @classmethod
     def of(cls, store: Store, run_id: str) -> "RunWatch":
@@ -23,7 +25,10 @@ class RunWatch:
 
     def new_epochs(self) -> Iterator[Event]:
         """Yield the epochs that were committed since the last look."""
-        last = _last_epoch(self.store, self.run_id)
+        size = _size(self.store.run(self.run_id).journal.path)
+        if size == self.seen_size:
+            return
+        last, self.seen_size = _last_epoch(self.store, self.run_id), size
         for epoch in range(self.seen_epoch + 1, last + 1):
             yield Event("epoch", self.run_id, epoch=epoch)
         self.seen_epoch = max(last, self.seen_epoch)
@@ -49,6 +54,13 @@ class RunWatch:
     def failed(self, exit_code: int, reason: str) -> Event:
         """Say that it failed."""
         return Event("ended", self.run_id, 0, "failed", exit_code, reason)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _last_epoch(store: Store, run_id: str) -> int:
