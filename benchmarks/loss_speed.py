@@ -4,11 +4,14 @@
     OMP_NUM_THREADS=2 python benchmarks/loss_speed.py --rows 2048 --classes 50000
     OMP_NUM_THREADS=2 python benchmarks/loss_speed.py --rows 2048 --classes 50000 \
         --width 64
+    python benchmarks/loss_speed.py --rows 8192 --classes 128000 --width 4096 \
+        --device cuda
 
 Forward and backward of float32 logits. Rounds are interleaved; a ratio is of wall times
 of the same round, and the table shows the median ratio, its quartiles, and the shortest
 time. Memory is by how much a process of its own grows at its peak beyond the logits,
-after a small batch has warmed it up (Linux). With --width the losses begin at hidden
+after a small batch has warmed it up (Linux); with --device cuda by how much more of the
+GPU's torch then holds. With --width the losses begin at hidden
 states and the weight of a last layer: torch's way, which makes all logits, against
 `loss_from_hidden`.
 """
@@ -77,6 +80,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--width", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--only", nargs="*", default=[""], help="parts of names")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -92,29 +96,34 @@ def main() -> None:
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for name, run in runs.items():
-        timed(run)
+        timed(run, options.device)
         times[name].clear()
     for _ in range(options.rounds):
         for name, run in runs.items():
-            times[name].append(timed(run))
+            times[name].append(timed(run, options.device))
     growths = {name: growth(name, options) for name in runs}
     report(options, times, growths, baseline)
 
 
 def runs_of(options: argparse.Namespace, rows: int) -> dict[str, Run]:
     """Return forward and backward of every contender, by name."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(options.classes, (rows,), generator=generator)
+    device = options.device
+    generator = torch.Generator(device).manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, device=device)
+
+    labels = torch.randint(options.classes, (rows,), generator=generator, device=device)
     if not options.width:
         # In place: a peak before the run would hide that of the run.
-        logits = torch.randn(rows, options.classes, generator=generator)
+        logits = normal(rows, options.classes)
         leaf = logits.mul_(3).requires_grad_()
         return {
             name: lambda loss=loss: backward(loss(leaf, labels), leaf)
             for name, loss in CONTENDERS.items()
         }
-    hidden = torch.randn(rows, options.width, generator=generator).requires_grad_()
-    weight = torch.randn(options.classes, options.width, generator=generator)
+    hidden = normal(rows, options.width).requires_grad_()
+    weight = normal(options.classes, options.width)
     weight.mul_(3 / options.width**0.5).requires_grad_()
 
     def whole() -> None:
@@ -141,17 +150,19 @@ def backward(value: Tensor, *leaves: Tensor) -> None:
     value.backward()
 
 
-def timed(run: Run) -> float:
-    """Return seconds of wall time."""
+def timed(run: Run, device: str) -> float:
+    """Return seconds of wall time, until the device has done what it was told."""
+    wait_for(device)
     started = time.perf_counter()
     run()
+    wait_for(device)
     return time.perf_counter() - started
 
 
 def growth(name: str, options: argparse.Namespace) -> float:
     """Return by how many MB a process of its own grows."""
     words = [sys.executable, str(Path(__file__)), "--memory-of", name]
-    for key in ("rows", "classes", "width"):
+    for key in ("rows", "classes", "width", "device"):
         words += [f"--{key}", str(getattr(options, key))]
     done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 - this script
     return float(done.stdout)
@@ -161,9 +172,20 @@ def own_growth(name: str, options: argparse.Namespace) -> float:
     """Return by how many MB this process grows at its peak."""
     runs_of(options, _SMALL)[name]()
     run = runs_of(options, options.rows)[name]
+    if options.device == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
     before = resident("VmRSS")
     run()
     return resident("VmHWM") - before
+
+
+def wait_for(device: str) -> None:
+    """Wait until a GPU has done what it was told."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def resident(which: str) -> float:
@@ -176,6 +198,13 @@ def resident(which: str) -> float:
     return int(kilobytes) / 1024
 
 
+def where(device: str) -> str:
+    """Return on what the times were taken."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads"
+
+
 def report(
     options: argparse.Namespace,
     times: dict[str, list[float]],
@@ -186,7 +215,7 @@ def report(
     width = f", from hidden states of {options.width}" if options.width else ""
     sys.stdout.write(
         f"{options.rows:,} rows, K = {options.classes:,}{width}; torch "
-        f"{torch.__version__}, {torch.get_num_threads()} threads, "
+        f"{torch.__version__}, {where(options.device)}, "
         f"Python {platform.python_version()}, {options.rounds} rounds\n\n"
         "| | ratio | quartiles | shortest, ms | peak MB | of torch's |\n"
         "|---|---|---|---|---|---|\n"
