@@ -9,8 +9,8 @@ import pytest
 
 from calibench.errors import LockedError
 from calibench.lab.store import RunFolder
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.execute import execute
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.stop_request import StopRequest
 from faults.children import ACCIDENT, ending, forget_connection
 from faults.disk import CHANGES, watched

@@ -42,11 +42,11 @@ class Deadly:
 """
 
 
-def add_node(cluster, **resources):
-    """Add one with a core; Ray waits half a minute for it, which may be too short."""
+def add_node(cluster, **options):
+    """Add one; Ray waits half a minute for it, which is short on a busy machine."""
     for patience in (True, True, False):
         try:
-            return cluster.add_node(num_cpus=1, object_store_memory=MEMORY, **resources)
+            return cluster.add_node(object_store_memory=MEMORY, **options)
         except Exception as error:
             if not patience or "timed out during startup" not in str(error):
                 raise
@@ -65,14 +65,10 @@ def cluster():
         patch.setenv("PYTHONPATH", str(Path(calibench.__file__).parents[1]))
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - it may not be there
 
-        head = {
-            "num_cpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": MEMORY,
-        }
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        add_node(cluster, num_gpus=1)
-        add_node(cluster)
+        cluster = Cluster()
+        add_node(cluster, num_cpus=0, include_dashboard=False)
+        add_node(cluster, num_cpus=1, num_gpus=1)
+        add_node(cluster, num_cpus=1)
         try:
             # Connected for all tests: each connection has workers of its own.
             with ray_engine.cluster(address=cluster.address):
@@ -168,7 +164,7 @@ def test_killed_workers_and_a_killed_node_change_no_byte(
             cluster.remove_node(raylet[min(raylet)], allow_graceful=False)
 
     code, events = on_ray(study, store, kill)
-    add_node(cluster)
+    add_node(cluster, num_cpus=1)
     assert code == 0
     assert len(done) == 3, events
     lost = [event.reason for event in events if event.kind == "lost"]

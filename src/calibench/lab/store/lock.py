@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 
 from calibench.errors import LockedError
@@ -60,7 +59,7 @@ def owned(path: Path, *, patience: float = 10.0) -> Iterator[Fence]:
     with path.open("a+") as file:
         _acquire(file.fileno(), path, patience)
         try:
-            yield _marked(file, path)
+            yield _marked(file.fileno(), path)
         finally:
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
@@ -73,17 +72,16 @@ def read_mark(path: Path) -> str:
         return ""
 
 
-def _marked(file: TextIOWrapper, path: Path) -> Fence:
+def _marked(descriptor: int, path: Path) -> Fence:
     number, *_ = (*read_mark(path).split(), "0")
     last = int(number) if number.isascii() and number.isdigit() else 0
     who = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(8)}"
     fence = Fence(path, f"{last + 1} {who}\n")
     with named_refusals(path):
         # In place: a new file under this name would not carry the lock.
-        file.truncate(0)
-        file.write(fence.mark)
-        file.flush()
-        os.fsync(file.fileno())
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, fence.mark.encode())
+        os.fsync(descriptor)
     return fence
 
 
