@@ -46,6 +46,11 @@ class Column:
     digits: int
     group: str = "as trained"
 
+    @property
+    def term(self) -> str:
+        """The anchor of its definition; empty where its heading says all."""
+        return _TERMS.get(self.quantity.metric, "") if self.short else ""
+
     def cell(self, row: FinalRow, *, with_range: bool = True) -> str:
         """Spell the mean over seeds and half the range; a dash where there is none."""
         estimate = row.estimates.get(self.quantity)
@@ -68,6 +73,16 @@ class Column:
         return INSIDE_NOISE if is_inside else ""
 
 
+_TERMS = {
+    "error_rate": "error",
+    "nll": "nll",
+    "top_label_ece": "ece",
+    "floor_p95": "floor",
+    "overconfidence": "over-under",
+    "underconfidence": "over-under",
+    "true_calibration_error": "true-error",
+    "temperature": "temperature",
+}
 _P_VALUES = {P_CALIBRATED, P_SCALED}
 _SCALED = "after temperature"
 _COLUMNS = (

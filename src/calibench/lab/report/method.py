@@ -105,31 +105,93 @@ def _augmentation(train: Mapping[str, Any]) -> str:
     return f"Augmentation: {listing(parts)}."
 
 
-DEFINITIONS: Sequence[tuple[str, str]] = (
+DEFINITIONS: Sequence[tuple[str, str, str]] = (
     (
+        "ece",
         "ECE",
         f"expected calibration error of the predicted class: {NUM_BINS} bins of equal "
         "width, each (lo, hi], confidence 0 in the first; the mean over bins of "
         "|mean confidence − accuracy|, weighted by the share of examples in each.",
     ),
     (
+        "equal-mass",
+        "ECE, equal mass",
+        f"the same with {NUM_BINS} bins that hold equally many examples each; equal "
+        "confidences stay together.",
+    ),
+    (
+        "smooth-ece",
+        "Smooth ECE",
+        "without bins: the gap between correctness and confidence is smoothed by a "
+        "reflected Gaussian kernel along the confidence, and its size averaged; the "
+        "bandwidth is the one that equals the result (Błasiok and Nakkiran 2023).",
+    ),
+    (
+        "debiased",
+        "Debiased squared error",
+        "the mean over bins of (mean confidence − accuracy)², less what chance adds "
+        "to it, so that a calibrated model scores 0 on average. It may be negative. "
+        "In squared percent: 4 %² are 2 % of root mean square.",
+    ),
+    (
+        "over-under",
         "Over- and under-confidence",
         "the parts of ECE from bins whose mean confidence is above, or below, their "
         "accuracy. They add up to ECE; their difference is mean confidence − accuracy.",
     ),
     (
+        "floor",
         "Noise floor",
-        "ECE of a perfectly calibrated model with the same confidences, whose answers "
-        "are redrawn as right with probability equal to their confidence: 95th "
+        "what a perfectly calibrated model with the same confidences would score: its "
+        "answers are redrawn as right with probability equal to their confidence; 95th "
         "percentile over the redrawn test sets. p is the share of them with an ECE at "
         "least as high; with several seeds, the largest p. ° marks p ≥ 0.05.",
     ),
     (
-        "T",
-        "the temperature with the lowest NLL on the calibration split. Above 1 it "
-        "lowers every confidence, and then test NLL can rise while the error does not.",
+        "interval",
+        "Interval",
+        "at 95%, for other test examples from the same source and this very network; "
+        "how it is computed is the definition of each metric. What other training runs "
+        "would give is another matter: the band over seeds, lowest to highest.",
     ),
     (
+        "nll",
+        "NLL",
+        "negative log-likelihood: the mean of −ln of the probability given to the "
+        "label, in nats. A proper score: it rewards being right and being calibrated.",
+    ),
+    (
+        "brier",
+        "Brier score",
+        "the mean of the squared distance between the probabilities and the label, "
+        "summed over classes: 0 to 2. A proper score.",
+    ),
+    (
+        "error",
+        "Error",
+        "the share of test examples whose predicted class is not the label.",
+    ),
+    (
+        "temperature",
+        "T",
+        "the temperature with the lowest NLL on the calibration split, T* in charts. "
+        "Above 1 it lowers every confidence, and then test NLL can rise while the "
+        "error does not.",
+    ),
+    (
+        "classwise",
+        "Class-wise gap",
+        "of a class: the mean probability given to it over all test examples, less the "
+        "share of examples that are of it. Above 0 it is foretold too often.",
+    ),
+    (
+        "risk-coverage",
+        "Risk and coverage",
+        "a model that answers only where it is surest covers a share of the examples, "
+        "the coverage, and is wrong in a share of those, the risk.",
+    ),
+    (
+        "told-apart",
         "Told apart",
         "two losses on a model, when the difference of their ECE is too large for a "
         "finite test set: a paired standard error over test examples with the sign of "
@@ -138,6 +200,7 @@ DEFINITIONS: Sequence[tuple[str, str]] = (
         "several seeds also the same sign in each. T counts as given.",
     ),
     (
+        "guessing",
         "Nearly guessing",
         "a loss whose error is nearer to that of guessing than to the lowest on the "
         "same model. It is shown, but not ranked.",
@@ -145,6 +208,7 @@ DEFINITIONS: Sequence[tuple[str, str]] = (
 )
 
 TRUE_ERROR_DEFINITION = (
+    "true-error",
     "True error",
     "the mean over test examples of |P(predicted class | x) − confidence|, which ECE "
     "stands in for where P is unknown. It is never below what ECE estimates, because "

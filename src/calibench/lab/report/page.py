@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, with no script and no address."""
+"""The page: one HTML file that needs nothing else and asks for nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from calibench.lab.report import method
 from calibench.lab.report.charts import Chart, Charts
 from calibench.lab.report.claims import ClaimLines
 from calibench.lab.report.columns import RECALIBRATED, Column, shown_columns
+from calibench.lab.report.explorer import Explorer
 from calibench.lab.report.judged import Judged
 from calibench.lab.report.ranking import Ranking
 from calibench.lab.report.results import ECE, LossEntry, StudyResults
+from calibench.lab.report.scripts import charts_script, own_script, own_style, policy
 from calibench.lab.report.summary import NLL_REFINEMENT, FinalRow, standing
 from calibench.lab.report.verdict import Verdict, direction
 from calibench.lab.report.wording import (
@@ -40,6 +42,7 @@ class Content:
         by_ece: The ranking of each model.
         judged: The runs whose reliability is drawn.
         labels: The name of each loss.
+        explorer: What can be explored.
         claims: None where none were judged.
     """
 
@@ -49,6 +52,7 @@ class Content:
     verdict: Verdict
     judged: Sequence[Judged]
     labels: Mapping[str, str]
+    explorer: Explorer
     claims: ClaimLines | None = None
 
 
@@ -75,7 +79,15 @@ def page(content: Content, charts: Charts) -> str:
     environment.filters["unbroken"] = unbroken
     environment.filters["groups"] = _groups
     template = environment.get_template("report.html.jinja")
-    return template.render(**_context(content, charts))
+    scripts = [charts_script(), own_script("report.js"), own_script("tables.js")]
+    css = own_style()
+    return template.render(
+        **_context(content, charts),
+        explorer=content.explorer,
+        scripts=scripts,
+        css=css,
+        policy=policy(scripts, [css]),
+    )
 
 
 def _context(content: Content, charts: Charts) -> dict[str, Any]:
@@ -236,7 +248,7 @@ def _coefficients(loss: LossEntry, labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _definitions(*, knows_posterior: bool) -> list[tuple[str, str]]:
+def _definitions(*, knows_posterior: bool) -> list[tuple[str, str, str]]:
     more = [method.TRUE_ERROR_DEFINITION] if knows_posterior else []
     return [*method.DEFINITIONS, *more]
 

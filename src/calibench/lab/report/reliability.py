@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,6 +16,7 @@ _REDRAWS = 4000
 _LEVELS = (0.025, 0.975)
 
 PerBin = Float64[np.ndarray, " bins"]
+Counts = Int64[np.ndarray, " bins"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +26,7 @@ class Reliability:
     Attributes:
         lo: The edge below the bin, not part of it.
         hi: The edge above, part of it.
+        count: How many examples are in the bin.
         weight: The share of examples in the bin.
         confidence: Their mean confidence.
         accuracy: The share of them that is correct.
@@ -35,6 +37,7 @@ class Reliability:
 
     lo: PerBin
     hi: PerBin
+    count: Counts
     weight: PerBin
     confidence: PerBin
     accuracy: PerBin
@@ -66,6 +69,7 @@ def reliability(some: Predictions) -> Reliability:
     return Reliability(
         lo=stats.lo,
         hi=stats.hi,
+        count=stats.count,
         weight=stats.weight,
         confidence=stats.confidence,
         accuracy=stats.accuracy,

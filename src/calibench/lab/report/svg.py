@@ -25,6 +25,7 @@ _ADAPTIVE = {
     style.BLUE: "var(--blue)",
 }
 _ID = re.compile(r' id="([^"]*)"')
+_STYLE = re.compile(r' style="([^"]*)"')
 _REFERENCE = re.compile(r'(?:xlink:)?href="#([^"]*)"|url\(#([^)]*)\)')
 
 
@@ -57,7 +58,7 @@ def inline_svg(figure: Figure, name: str, label: str) -> Markup:
     head, body = text[text.index("<svg") :].split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)
     box = view[0] if view else ""
-    body = _with_own_ids(_compact(body), name)
+    body = _STYLE.sub(_as_attributes, _with_own_ids(_compact(body), name))
     for color, variable in _ADAPTIVE.items():
         body = body.replace(color, variable)
     # Written by matplotlib from numbers and names that it escaped; the label by us.
@@ -91,6 +92,12 @@ def _compact(body: str) -> str:
     body = re.sub(r"<!--.*?-->|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"\s*\n\s*", "\n", body)
     return body.strip()
+
+
+def _as_attributes(match: re.Match[str]) -> str:
+    """Write a style as attributes, which the page's policy does not forbid."""
+    pairs = [part.split(":", 1) for part in match[1].split(";") if part.strip()]
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
 
 
 def _with_own_ids(body: str, name: str) -> str:

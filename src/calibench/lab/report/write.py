@@ -9,6 +9,7 @@ from calibench.lab.report.charts import Charts
 from calibench.lab.report.claims import claim_lines
 from calibench.lab.report.columns import shown_columns
 from calibench.lab.report.comparison import Comparison, compared
+from calibench.lab.report.explorer import explorer
 from calibench.lab.report.formats import (
     csv_table,
     json_numbers,
@@ -85,6 +86,7 @@ def write_report(
         verdict=verdict(results, rows, ranked, labels),
         judged=last,
         labels=labels,
+        explorer=explorer(results, labels, last),
         claims=None if claims is None else claim_lines(claims, labels),
     )
     charts = Charts(results, labels)
