@@ -12,6 +12,7 @@ from calibench.data_cli import DataDir, data_app, data_dir
 from calibench.errors import CalibenchError, system_refusal
 from calibench.evaluate_cli import definitions, evaluate
 from calibench.printing import AsJson, print_content, print_rows, printable
+from calibench.report_cli import compare, report, write_page
 
 # Heavy imports wait inside the commands that need them, so that --help is quick.
 
@@ -76,7 +77,7 @@ def demo(
     code = _run(DEMO_STUDY, store, {"workers": workers}, {"data": data_dir(None)})
     if code:
         raise typer.Exit(code)
-    _report(store, out / "report.html")
+    write_page(store, out / "report.html")
 
 
 @app.command()
@@ -231,17 +232,8 @@ def truth(
     print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
 
 
-@app.command()
-def report(
-    store: StoreDir,
-    out: Annotated[
-        Path | None, typer.Option(help="Page to write (default: DIR/report.html).")
-    ] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Write the report: a page, Figure 1 as SVG and PDF, the table as CSV and LaTeX."""
-    _report(store, out or store / "report.html", as_json=as_json)
+app.command()(report)
+app.command()(compare)
 
 
 @app.command()
@@ -318,21 +310,6 @@ def _run(
                 is_stopping=stop,
                 talk=_talk,
             )
-
-
-def _report(store: Path, out: Path, *, as_json: bool = False) -> None:
-    from calibench.lab.report import write_report
-    from calibench.lab.study.claims import judge
-
-    written = write_report(store, out, judge(store).to_dict())
-    if as_json:
-        (numbers,) = (path for path in written.files if path.suffix == ".json")
-        typer.echo(numbers.read_text(encoding="utf-8"), nl=False)
-    else:
-        typer.echo(written.table)
-    _talk("")
-    for path in written.files:
-        _talk(f"wrote {path}")
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -1,11 +1,16 @@
 """The commands that measure files of predictions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calibench.printing import AsJson, print_content
+
+if TYPE_CHECKING:
+    from calibench.lab.comparison import FileComparison
+    from calibench.lab.evaluation import FileEvaluation
+    from calibench.lab.evaluation_request import Request
 
 Files = Annotated[
     list[str], typer.Argument(help="Files, folders and globs of predictions.")
@@ -44,6 +49,9 @@ def evaluate(
     ray_address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster that runs.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Page to write about one file as well.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the calibration of the predictions in files, or compare it."""
@@ -67,7 +75,32 @@ def evaluate(
     )
     with show_pass() as watch:
         found = evaluate_as_asked(files, request, Pass(engine, watch))
+    if html is not None:
+        _write_page(html, files, request, found)
     print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+
+
+def _write_page(
+    out: Path,
+    files: list[str],
+    request: "Request",
+    found: "FileEvaluation | FileComparison",
+) -> None:
+    from calibench.errors import ParameterError
+    from calibench.lab.data.prediction_files import read_predictions
+    from calibench.lab.evaluation import FileEvaluation
+    from calibench.lab.report import write_predictions_page
+
+    if len(files) != 1 or not Path(files[0]).is_file() or request.weights is not None:
+        msg = (
+            "--html is about one file, without --weights. Give one file of predictions."
+        )
+        raise ParameterError(msg)
+    if not isinstance(found, FileEvaluation):
+        msg = "--html and --against do not go together: a page is about one file."
+        raise ParameterError(msg)
+    some = read_predictions(files[0], kind=request.kind)
+    write_predictions_page(out, Path(files[0]).name, found.overall, some)
 
 
 def definitions(

@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from calibench.lab.report.ranking import Ranking
 from calibench.lab.report.results import ECE, ECE_SCALED, TRUE_ERROR
-from calibench.lab.report.wording import listing, model_list, sentence
+from calibench.lab.report.summary import FLOOR_P95
+from calibench.lab.report.wording import (
+    listing,
+    model_label,
+    model_list,
+    percent,
+    points,
+    sentence,
+)
 
 Labels = Mapping[str, str]
 
@@ -87,6 +95,25 @@ def ledes(ranked: Mapping[str, Sequence[Ranking]], labels: Labels) -> tuple[str,
             "model."
         )
     return tuple(told)
+
+
+def margins(by_ece: Sequence[Ranking], labels: Labels) -> tuple[str, ...]:
+    """Say by how much the lowest test ECE is lower, beside what chance explains."""
+    if not by_ece:
+        return ()
+    told = []
+    for ranking in by_ece:
+        best, second = ranking.rows[:2]
+        floor = best.mean(FLOOR_P95)
+        lead = ranking.value(second) - ranking.value(best)
+        told.append(
+            f"{model_label(ranking.model)} {percent(ranking.value(best))} for "
+            f"{labels[best.loss.name]}"
+            + ("" if floor is None else f" (noise floor {percent(floor)})")
+            + f", {points(lead)} below {labels[second.loss.name]}"
+            + ("" if ranking.is_beaten(second) else ", not told apart")
+        )
+    return (f"Lowest test ECE: {'; '.join(told)}.",)
 
 
 def _truth(

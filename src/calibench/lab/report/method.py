@@ -220,6 +220,7 @@ TRUE_ERROR_DEFINITION = (
 def limits(results: StudyResults) -> list[str]:
     """Say what the study cannot tell."""
     told = [
+        *results.notes,
         "One data set and one recipe: both can move ECE as much as a loss does.",
         "Calibration here is that of the predicted class, on test examples drawn like "
         "the training ones; nothing is said about shifted data.",

@@ -12,6 +12,7 @@ from calibench.lab.report.claims import ClaimLines
 from calibench.lab.report.columns import RECALIBRATED, Column, shown_columns
 from calibench.lab.report.explorer import Explorer
 from calibench.lab.report.judged import Judged
+from calibench.lab.report.people import YardstickLines
 from calibench.lab.report.ranking import Ranking
 from calibench.lab.report.results import ECE, LossEntry, StudyResults
 from calibench.lab.report.scripts import charts_script, own_script, own_style, policy
@@ -24,6 +25,7 @@ from calibench.lab.report.wording import (
     model_list,
     unbroken,
 )
+from calibench.lab.report.worst import WorstAnswers
 
 _ARROWS = {
     "over": ("▲", "over-confident"),
@@ -44,6 +46,9 @@ class Content:
         labels: The name of each loss.
         explorer: What can be explored.
         claims: None where none were judged.
+        worst: The surest wrong answers, where images are at hand.
+        without_images: Why there are none, where they were asked for.
+        yardstick: Of people's answers or another truth, where one was given.
     """
 
     results: StudyResults
@@ -54,6 +59,9 @@ class Content:
     labels: Mapping[str, str]
     explorer: Explorer
     claims: ClaimLines | None = None
+    worst: Sequence[WorstAnswers] = ()
+    without_images: str = ""
+    yardstick: YardstickLines | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,9 @@ def _context(content: Content, charts: Charts) -> dict[str, Any]:
         "progress": f"{ended} of {len(results.runs)} runs finished",
         "verdict": content.verdict,
         "claims": content.claims,
+        "worst": content.worst,
+        "without_images": content.without_images,
+        "yardstick": content.yardstick,
         "models": results.models,
         "losses": results.losses,
         "labels": content.labels,

@@ -101,7 +101,11 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """A study and all of its runs, in the order of the grid."""
+    """A study and all of its runs, in the order of the grid.
+
+    Attributes:
+        notes: What else a reader must know of it, in sentences.
+    """
 
     name: str
     spec: Mapping[str, Any]
@@ -109,6 +113,7 @@ class StudyResults:
     models: tuple[str, ...]
     losses: tuple[LossEntry, ...]
     runs: tuple[RunResult, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:

@@ -30,6 +30,7 @@ CONFIG: Mapping[str, Any] = {
         "titleFont": _FONT,
         "labelFlush": False,
     },
+    "legend": {"labelColor": MUTED, "labelFont": _FONT, "labelFontSize": 11},
     "header": {"labelColor": INK, "labelFont": _FONT, "labelFontWeight": 600},
     "text": {"font": _FONT},
     "title": {"color": INK, "font": _FONT},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from calibench.lab.report.headline import headline, ledes
+from calibench.lab.report.headline import headline, ledes, margins
 from calibench.lab.report.ranking import Ranking, learned
 from calibench.lab.report.results import (
     ECE,
@@ -87,7 +87,7 @@ def verdict(
     ]
     return Verdict(
         headline=headline(by_ece, labels, num_models=len(results.models)),
-        ledes=ledes(ranked, labels),
+        ledes=(*margins(by_ece, labels), *ledes(ranked, labels)),
         findings=tuple(finding for finding in findings if finding.sentences),
     )
 

@@ -1,6 +1,6 @@
 """From a store to its report: what `calibench report` does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from calibench.lab.report.formats import (
     metrics_csv,
     text_table,
 )
+from calibench.lab.report.joined import joined
 from calibench.lab.report.judged import Judged, judged
 from calibench.lab.report.page import Content, page
+from calibench.lab.report.people import yardstick_lines
 from calibench.lab.report.ranking import learned, rankings
 from calibench.lab.report.results import (
     ECE,
@@ -32,6 +34,7 @@ from calibench.lab.report.results import (
 from calibench.lab.report.summary import FinalRow, final_rows
 from calibench.lab.report.verdict import verdict
 from calibench.lab.report.wording import loss_labels
+from calibench.lab.report.worst import Images, worst_answers
 from calibench.lab.store.files import write_bytes
 
 _COMPARED = (ECE, ECE_SCALED, NLL, TRUE_ERROR, TRUE_ERROR_SCALED)
@@ -50,8 +53,29 @@ class WrittenReport:
     files: list[Path]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a report shows that its store does not hold.
+
+    Attributes:
+        images: Those of the whole test split, in the order of the data set.
+        without_images: Why there are none.
+        yardstick: What `calibench truth --json` prints of the store.
+    """
+
+    images: Images | None = None
+    without_images: str = ""
+    yardstick: Mapping[str, Any] | None = None
+
+
+_NOTHING = Beside()
+
+
 def write_report(
-    store_path: Path, out: Path, claims: Mapping[str, Any] | None = None
+    store_path: Path,
+    out: Path,
+    claims: Mapping[str, Any] | None = None,
+    beside: Beside = _NOTHING,
 ) -> WrittenReport:
     """Write the page, and beside it a folder with Figure 1 and the table for a paper.
 
@@ -63,13 +87,39 @@ def write_report(
         out: The page to write.
         claims: The judged claims, as `calibench claims --json` prints them; None for a
             page without.
+        beside: What else to show that is not in the store.
 
     Raises:
         ParameterError: `store_path` is not a store, or nothing was measured yet.
         IntegrityError: A stored file is not what was written.
         ResourceError: The disk is full, the folder is read-only, ...
     """
-    results = read_results(store_path)
+    return write_results(read_results(store_path), out, claims, beside)
+
+
+def write_comparison(store_paths: Sequence[Path], out: Path) -> WrittenReport:
+    """Write one page about several studies of the same test examples.
+
+    Args:
+        store_paths: Two stores or more.
+        out: The page to write; its companions stand beside it, as of a report.
+
+    Raises:
+        ParameterError: A path is not a store, nothing was measured in one, or they
+            were tested on other examples.
+        IntegrityError: A stored file is not what was written.
+        ResourceError: The disk is full, the folder is read-only, ...
+    """
+    return write_results(joined([read_results(path) for path in store_paths]), out)
+
+
+def write_results(
+    results: StudyResults,
+    out: Path,
+    claims: Mapping[str, Any] | None = None,
+    beside: Beside = _NOTHING,
+) -> WrittenReport:
+    """Write the page of results that have been read; see `write_report`."""
     rows = final_rows(results)
     competing = learned(rows, len(results.dataset["class_names"]))
     last = _last_predictions(results, rows)
@@ -88,6 +138,13 @@ def write_report(
         labels=labels,
         explorer=explorer(results, labels, last),
         claims=None if claims is None else claim_lines(claims, labels),
+        worst=[]
+        if beside.images is None
+        else worst_answers(results, last, labels, beside.images),
+        without_images=beside.without_images,
+        yardstick=None
+        if beside.yardstick is None
+        else yardstick_lines(beside.yardstick, labels),
     )
     charts = Charts(results, labels)
     columns = shown_columns(knows_posterior=results.knows_posterior)

@@ -26,12 +26,18 @@
     heads.forEach((head, at) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.append(...head.childNodes);
-      head.append(button);
+      button.className = "sorter";
+      button.textContent = "↕";
+      button.setAttribute("aria-label", `Sort by ${head.textContent.trim()}`);
+      head.append(" ", button);
       button.addEventListener("click", () => {
         const falling = head.getAttribute("aria-sort") === "ascending";
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        for (const other of heads) {
+          other.removeAttribute("aria-sort");
+          other.querySelector(".sorter").textContent = "↕";
+        }
         head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+        button.textContent = falling ? "↓" : "↑";
         sort(table, at, falling);
       });
     });
