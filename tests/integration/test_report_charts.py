@@ -188,10 +188,12 @@ def test_without_scripts_everything_is_there(browser, study):
     context.close()
 
 
-def test_charts_are_named_for_those_who_cannot_see_them(page):
+def test_charts_are_named_for_those_who_cannot_see_them(page, study):
     drawn(page, "over_training")
     label = page.get_attribute(".live[data-chart=over_training] svg", "aria-label")
     assert label.startswith("ResNet18: ")
+    ece = f"{100 * study[0].runs[0].value(3, ECE):.2f}"
+    assert f"ECE (%): cross-entropy {ece}; focal" in label
     named = page.evaluate(
         """[...document.querySelectorAll('input, select, button')].filter(
             e => !(e.labels?.length || e.textContent.trim()

@@ -2,10 +2,10 @@ import re
 
 import numpy as np
 
-from calibench.cli import main
 from calibench.lab.report import write_predictions_page
 from calibench.metrics import evaluate
 from calibench.predictions import Predictions
+from command_line import calibench, refused
 
 
 def some_predictions():
@@ -38,13 +38,21 @@ def test_every_number_of_the_evaluation_is_on_the_page(tmp_path):
     assert f"after T = {found.temperature.value:.2f}" in text
 
 
-def test_evaluate_writes_the_page_of_one_file(tmp_path, capsys):
-    some = some_predictions()
-    path, out = tmp_path / "some.npz", tmp_path / "some.html"
-    np.savez(path, logits=some.logits, labels=some.labels)
-    try:
-        main(["evaluate", str(path), "--html", str(out)])
-    except SystemExit as end:
-        assert end.code in {0, None}  # noqa: PT017 - typer ends by raising
+def test_evaluate_writes_the_page_of_one_file(tmp_path):
+    path, out = _saved(tmp_path), tmp_path / "some.html"
+    done = calibench("evaluate", path, "--html", out)
+    assert done.code == 0, done.err
+    assert "top_label_ece" in done.out
     assert "Can the confidence of this model be trusted?" in out.read_text()
-    assert "top_label_ece" in capsys.readouterr().out
+
+
+def test_a_page_is_about_one_file(tmp_path):
+    assert "--html is about one file" in refused(
+        2, "evaluate", _saved(tmp_path), tmp_path, "--html", tmp_path / "page.html"
+    )
+
+
+def _saved(folder):
+    some = some_predictions()
+    np.savez(folder / "some.npz", logits=some.logits, labels=some.labels)
+    return folder / "some.npz"

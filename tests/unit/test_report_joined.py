@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from calibench.errors import ParameterError
@@ -63,7 +65,7 @@ def test_other_data_and_the_same_study_twice_are_refused(stores, tmp_path):
         joined([one])
     manifest = dict(other.runs[0].manifest)
     manifest["dataset"] = manifest["dataset"] | {"digest": "1" * 64}
-    run = type(other.runs[0])(**{**vars(other.runs[0]), "manifest": manifest})
-    changed = type(other)(**{**vars(other), "runs": (run, *other.runs[1:])})
+    run = replace(other.runs[0], manifest=manifest)
+    changed = replace(other, runs=(run, *other.runs[1:]))
     with pytest.raises(ParameterError, match="different data"):
         joined([one, changed])

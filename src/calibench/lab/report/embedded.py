@@ -159,20 +159,17 @@ def _floor(
 
 def bin_rows(results: StudyResults, snapshots: Sequence[Snapshot]) -> list[Row]:
     """Return a row for each bin of a reliability diagram, of the first seed."""
-    first = min(results.seeds)
     return [
         _bin_row(results, each, k)
         for each in snapshots
-        if each.run.seed == first
+        if results.is_first(each.run)
         for k in range(len(each.diagram.weight))
     ]
 
 
 def _bin_row(results: StudyResults, each: Snapshot, k: int) -> Row:
-    diagram, place = each.diagram, _place(results, each.run)
-    return {
-        "model": place["model"],
-        "loss": place["loss"],
+    diagram = each.diagram
+    return _place(results, each.run) | {
         "epoch": each.epoch,
         "after": CALIBRATORS.index(each.calibrator),
         "lo": diagram.lo[k],

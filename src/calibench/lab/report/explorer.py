@@ -83,7 +83,6 @@ def explorer(
     content = {
         "models": [model_label(model) for model in results.models],
         "losses": names,
-        "seed": min(results.seeds),
         "epochs": results.epochs,
         "early": max(run.last_epoch for run in results.runs) / 6,
         "stops": at,
@@ -152,7 +151,7 @@ def _thinned(
         told.append("No predictions were kept, so there are no reliability diagrams.")
     if len(results.seeds) > 1 and kept:
         told.append(
-            f"Reliability diagrams are those of seed {min(results.seeds)}; so are the "
-            "noise floors other than that of ECE."
+            "Reliability diagrams are those of the first seed; so are the noise floors "
+            "other than that of ECE."
         )
     return told

@@ -87,7 +87,7 @@ def _who(each: Judged, labels: Mapping[str, str]) -> str:
 
 
 def _first(results: StudyResults, last: Sequence[Judged]) -> list[Judged]:
-    return [each for each in last if each.run.seed == min(results.seeds)]
+    return [each for each in last if results.is_first(each.run)]
 
 
 def _stages(

@@ -1,13 +1,14 @@
 """How the numbers came about, written from the study itself."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from markupsafe import Markup
 
 from calibench.lab.report.judged import NUM_BINS
 from calibench.lab.report.results import StudyResults
-from calibench.lab.report.wording import counted, listing, model_list
+from calibench.lab.report.wording import counted, listing, model_label, model_list
 
 PUBLISHED_WIDTH = 64
 
@@ -58,6 +59,7 @@ def recipe_sentences(results: StudyResults) -> list[str]:
         f"Splits: {sizes['train'] or 0:,} training examples an epoch, "
         f"{sizes['selection'] or 0:,} for selection, {sizes['calibration'] or 0:,} for "
         f"calibration, {sizes['test'] or 0:,} for the test.",
+        _sizes(results),
         _optimizer(train),
         _augmentation(train),
         "Within a seed all losses share the split, the initial weights, the order of "
@@ -74,6 +76,16 @@ def _spelled(name: str) -> str:
 def _seeds(results: StudyResults) -> str:
     listed = ", ".join(map(str, results.seeds))
     return f"{'seed' if len(results.seeds) == 1 else 'seeds'} {listed}"
+
+
+def _sizes(results: StudyResults) -> str:
+    sizes = {
+        run.model: run.manifest["num_parameters"]
+        for run in results.runs
+        if run.manifest is not None
+    }
+    told = [f"{model_label(model)} {size:,}" for model, size in sizes.items()]
+    return f"Parameters: {listing(told)}."
 
 
 def _optimizer(train: Mapping[str, Any]) -> str:
@@ -261,4 +273,6 @@ def provenance(results: StudyResults) -> list[tuple[str, str]]:
     for manifest in results.manifests:
         for name, value in manifest["fingerprint"].items():
             found.setdefault(name, {})[str(value)] = None
-    return [(name, " | ".join(values)) for name, values in sorted(found.items())]
+    digest = sha256(results.toml.encode()).hexdigest()
+    told = [(name, " | ".join(values)) for name, values in sorted(found.items())]
+    return [*told, ("study file", f"SHA-256 {digest}")]

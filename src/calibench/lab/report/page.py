@@ -141,6 +141,7 @@ def _context(content: Content, charts: Charts) -> dict[str, Any]:
         "limits": method.limits(results),
         "provenance": method.provenance(results),
         "toml": results.toml,
+        "num_test": results.num_examples("test") or 0,
     }
 
 

@@ -156,6 +156,12 @@ class StudyResults:
         """Return the runs of a model and a loss, one a seed."""
         return [r for r in self.runs if r.model == model and r.loss == loss]
 
+    def is_first(self, run: RunResult) -> bool:
+        """Whether a run is that of the lowest seed with predictions of its cell."""
+        cell = self.cell(run.model, run.loss)
+        seeds = [each.seed for each in cell if each.kept_predictions]
+        return run.seed == min(seeds, default=None)
+
     def finished(self, model: str, loss: str) -> list[RunResult]:
         """Return the finished runs of a model and a loss."""
         return [r for r in self.cell(model, loss) if r.outcome == "finished"]

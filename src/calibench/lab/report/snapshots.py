@@ -70,13 +70,12 @@ def stops(results: StudyResults) -> tuple[int, ...]:
 
 def snapshots(results: StudyResults, epochs: Sequence[int]) -> list[Snapshot]:
     """Measure the stored test predictions of every run at some epochs."""
-    first = min(results.seeds)
     return [
         snapshot
         for run in results.runs
         for epoch in epochs
         if (one := judged(run, epoch)) is not None
-        for snapshot in _both(one, with_floor=run.seed == first)
+        for snapshot in _both(one, with_floor=results.is_first(run))
     ]
 
 

@@ -63,7 +63,7 @@ def worst_answers(
         own = [
             each
             for each in last
-            if each.run.model == model and each.run.seed == min(results.seeds)
+            if each.run.model == model and results.is_first(each.run)
         ]
         own.sort(key=lambda each: each.run.value(each.epoch, ECE) or 0.0)
         for each, place in zip(own[:1] + own[1:][-1:], _PLACES, strict=False):

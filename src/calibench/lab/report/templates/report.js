@@ -17,10 +17,10 @@
   };
   const tables = Object.fromEntries(
     Object.entries(content.tables).map(([name, columns]) => [name, rowsOf(columns)]));
-  const first = new Map(tables.rows.filter((row) => row.seed === content.seed)
-    .map((row) => [[row.model, row.loss, row.epoch, row.after].join(), row]));
-  for (const bin of tables.bins ?? []) {
-    const row = first.get([bin.model, bin.loss, bin.epoch, bin.after].join());
+  const place = (row) => [row.model, row.loss, row.seed, row.epoch, row.after].join();
+  const placed = new Map(tables.rows.map((row) => [place(row), row]));
+  for (const bin of tables.bins) {
+    const row = placed.get(place(bin));
     bin.ece = row?.top_label_ece ?? null;
     bin.temperature = row?.temperature ?? null;
   }
@@ -64,6 +64,9 @@
   };
   const places = [...document.querySelectorAll(".live[data-chart]")];
   const views = new Map();
+  const said = [];
+  const name = (at) => at.querySelector("svg")?.setAttribute(
+    "aria-label", `${at.dataset.label}. ${said[Number(at.dataset.model)]}`);
   const draw = async (place) => {
     const { chart, model } = place.dataset;
     const spec = sized(structuredClone(specs[chart]), chart, place.clientWidth);
@@ -78,7 +81,7 @@
       tooltip: { disableDefaultStyle: true }, logLevel: 1,
     });
     views.set(place, { result, used, width: place.clientWidth });
-    place.querySelector("svg")?.setAttribute("aria-label", place.dataset.label);
+    name(place);
   };
 
   const digits = (value, choice) => (choice.scale * value).toFixed(choice.digits).replace("-", "−");
@@ -103,11 +106,12 @@
     const choice = menu[state.metric];
     const epoch = stops[state.stop];
     const here = tables.rows.filter((row) => row.epoch === epoch && row.after === state.after && !row.diverged);
+    const stage = state.after ? "after temperature" : "as trained";
     const lines = [];
     const lowest = [];
     models.forEach((model, at) => {
       const floor = tables.floors.find((row) => row.model === at && row.epoch === epoch && row.after === state.after);
-      let best = null;
+      const values = [];
       losses.forEach((loss, place) => {
         const rows = here.filter((row) => row.model === at && row.loss === place);
         if (!rows.length || state.off.has(place)) return;
@@ -118,15 +122,20 @@
           cell("td", told(rows, "temperature", 1, 2)), cell("td", told(rows, "nll", 1, 3)),
           cell("td", told(rows, "error_rate", 100, 2)));
         lines.push(line);
-        const values = known(rows, choice.metric);
-        if (values.length && (!best || mean(values) < best.value)) best = { value: mean(values), loss };
+        const found = known(rows, choice.metric);
+        if (found.length) values.push({ value: mean(found), loss });
       });
-      if (best) lowest.push(`${model}: lowest for ${best.loss} (${digits(best.value, choice)}${choice.unit ? ` ${choice.unit}` : ""})`);
+      const spell = ({ value, loss }) => `${loss} ${digits(value, choice)}`;
+      said[at] = `Epoch ${epoch}, ${stage}, ${choice.label}: ${values.map(spell).join("; ")}.`;
+      if (values.length) {
+        const best = values.reduce((one, other) => (other.value < one.value ? other : one));
+        lowest.push(`${model}: lowest for ${best.loss} (${digits(best.value, choice)}${choice.unit ? ` ${choice.unit}` : ""})`);
+      }
     });
     body.replaceChildren(...lines);
     document.querySelector("#at-epoch thead .chosen").textContent = choice.label;
     document.getElementById("now").textContent =
-      `Epoch ${epoch} of ${content.epochs}, ${state.after ? "after temperature" : "as trained"}. ` +
+      `Epoch ${epoch} of ${content.epochs}, ${stage}. ` +
       `${choice.name}, ${lowest.join("; ")}.`;
     const term = document.getElementById("term");
     term.textContent = `What is ${choice.name}?`;
@@ -142,7 +151,8 @@
     if (!view || Math.abs(place.clientWidth - view.width) > 8) return draw(place);
     const now = signals();
     for (const name of view.used) view.result.view.signal(name, now[name]);
-    return view.result.view.runAsync();
+    await view.result.view.runAsync();
+    return name(place);
   };
   let working = Promise.resolve();
   const work = () => {
