@@ -13,6 +13,8 @@ from report_store import Course, write_store
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 
+_PATIENCE = 120_000  # milliseconds: a busy machine is slow, and that is no fault
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -46,6 +48,7 @@ def browser():
 @pytest.fixture
 def page(browser, study):
     context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     requests, complaints = [], []
     page.on("request", lambda asked: requests.append(asked.url))
@@ -179,6 +182,7 @@ def test_print_shows_the_static_figures(page):
 
 def test_without_scripts_everything_is_there(browser, study):
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     page.goto(study[1])
     assert page.locator("#figure-1 .static svg").first.is_visible()
