@@ -73,34 +73,39 @@ def evaluate(
         canonical=canonical,
         one_pass=one_pass,
     )
+    if html is not None:
+        _check_page(files, request)
     with show_pass() as watch:
         found = evaluate_as_asked(files, request, Pass(engine, watch))
     if html is not None:
-        _write_page(html, files, request, found)
+        _write_page(html, files[0], request, found)
     print_content(found.to_dict() if as_json else found.text(), as_json=as_json)
+
+
+def _check_page(files: list[str], request: "Request") -> None:
+    from calibench.errors import ParameterError
+
+    if len(files) != 1 or not Path(files[0]).is_file():
+        msg = f"--html is about one file of predictions, got {' '.join(files)}."
+        raise ParameterError(msg)
+    if request.against is not None or request.weights is not None:
+        msg = "--html goes with neither --against nor --weights. Leave one out."
+        raise ParameterError(msg)
 
 
 def _write_page(
     out: Path,
-    files: list[str],
+    path: str,
     request: "Request",
     found: "FileEvaluation | FileComparison",
 ) -> None:
-    from calibench.errors import ParameterError
     from calibench.lab.data.prediction_files import read_predictions
     from calibench.lab.evaluation import FileEvaluation
     from calibench.lab.report import write_predictions_page
 
-    if len(files) != 1 or not Path(files[0]).is_file() or request.weights is not None:
-        msg = (
-            "--html is about one file, without --weights. Give one file of predictions."
-        )
-        raise ParameterError(msg)
-    if not isinstance(found, FileEvaluation):
-        msg = "--html and --against do not go together: a page is about one file."
-        raise ParameterError(msg)
-    some = read_predictions(files[0], kind=request.kind)
-    write_predictions_page(out, Path(files[0]).name, found.overall, some)
+    if isinstance(found, FileEvaluation):
+        some = read_predictions(path, kind=request.kind)
+        write_predictions_page(out, Path(path).name, found.overall, some)
 
 
 def definitions(

@@ -47,9 +47,13 @@ def test_evaluate_writes_the_page_of_one_file(tmp_path):
 
 
 def test_a_page_is_about_one_file(tmp_path):
-    assert "--html is about one file" in refused(
-        2, "evaluate", _saved(tmp_path), tmp_path, "--html", tmp_path / "page.html"
-    )
+    path, page = _saved(tmp_path), tmp_path / "page.html"
+    for files in ([path, path], [tmp_path]):
+        said = refused(2, "evaluate", *files, "--html", page)
+        assert "--html is about one file" in said
+    said = refused(2, "evaluate", path, "--against", path, "--html", page)
+    assert "neither --against nor --weights" in said
+    assert not page.exists()
 
 
 def _saved(folder):
