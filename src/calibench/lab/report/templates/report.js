@@ -73,8 +73,9 @@
     const now = signals();
     const used = (spec.params ?? []).map((param) => param.name);
     for (const param of spec.params ?? []) if (param.name in now) param.value = now[param.name];
-    spec.datasets = Object.fromEntries(Object.entries(tables).map(([name, rows]) =>
-      [name, rows.filter((row) => row.model === Number(model))]));
+    const own = Object.entries(tables).map(([name, rows]) =>
+      [name, rows.filter((row) => row.model === Number(model))]);
+    spec.datasets = { ...spec.datasets, ...Object.fromEntries(own) };
     views.get(place)?.result.finalize();
     const result = await vegaEmbed(place, spec, {
       ast: true, actions: false, renderer: "svg", mode: "vega-lite", defaultStyle: false,
