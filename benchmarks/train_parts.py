@@ -106,6 +106,7 @@ def _evaluation(
         )
         for k in range(run.dataset.num_classes)
     }
+    path.mkdir()
     folder = RunFolder(path)
     folder.begin(run.manifest(), columns)
     with spent.counted("commit"):

@@ -172,6 +172,7 @@ def contenders(
                 path = Path(folder) / f"{contender} {index}"
                 arguments = (there, contender, name, model, share, path)
                 context.Process(target=serve, args=arguments).start()
+                there.close()  # so that a process that fails is noticed
                 processes[contender].append(here)
             sizes += [connection.recv() for connection in processes[contender]]
         yield sizes[0], processes
@@ -206,6 +207,7 @@ def serve(
 
 
 def _our_turns(run: Any, folder: RunFolder) -> Iterator[Turn]:  # noqa: ANN401
+    folder.path.mkdir()
     folder.begin(run.manifest(), run.examples())
     epochs = run.epochs(range(1, run.spec.train.epochs + 1), lambda: False)
     while True:

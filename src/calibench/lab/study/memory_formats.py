@@ -44,6 +44,7 @@ def choose_formats(
 
     Raises:
         DataError: The file of choices is damaged.
+        InterruptedRunError: `is_stopping` turned true.
     """
     if conditions.memory_format is not None:
         return
@@ -53,10 +54,8 @@ def choose_formats(
     known = store.choices.read()
     for spec in study.runs():
         name = _name(spec, device.type)
-        if is_stopping():
-            return
         if name not in known and not _has_begun(store, spec):
-            choose = partial(_chosen, spec, shape, device)
+            choose = partial(_chosen, spec, shape, device, is_stopping)
             known[name] = store.choices.decided(name, choose)
 
 
@@ -85,7 +84,12 @@ def _has_begun(store: Store, spec: RunSpec) -> bool:
     return Path(store.run(spec.run_id).path / "manifest.json").is_file()
 
 
-def _chosen(spec: RunSpec, shape: DatasetShape, device: torch.device) -> str:
+def _chosen(
+    spec: RunSpec,
+    shape: DatasetShape,
+    device: torch.device,
+    is_stopping: Callable[[], bool],
+) -> str:
     own = spec.own_model
     workload = Workload(
         build=partial(
@@ -108,6 +112,10 @@ def _chosen(spec: RunSpec, shape: DatasetShape, device: torch.device) -> str:
         "precision": spec.train.precision,
     }
     try:
-        return remembered(question, FORMATS, lambda: fastest_format(workload, device))
+        return remembered(
+            question,
+            FORMATS,
+            lambda: fastest_format(workload, device, is_stopping=is_stopping),
+        )
     except ParameterError:
         return USUAL_FORMAT  # the run fails, and says what is wrong
