@@ -65,6 +65,30 @@ def test_unequal_strengths_are_named_with_the_parameters_of_equal_ones(tmp_path)
     assert "warning" not in explained(tmp_path, equal).out
 
 
+def test_equal_strength_keeps_the_form_of_each_loss(tmp_path):
+    toml = HEAD + (
+        '[[loss]]\nkind = "lp_norm"\nalpha = 0.05\np = 2\n'
+        '[[loss]]\nkind = "label_smoothing"\neps = 0.3\nover = "other_classes"\n'
+    )
+    text = explained(tmp_path, toml).out
+    alpha = LpNorm.for_target_confidence(0.7, num_classes=3, p=2).alpha
+    assert f"lp_norm with alpha {alpha:.4g}, p 2" in text
+    assert "label_smoothing with eps 0.3, over other_classes" in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ('kind = "lp_norm"\nalpha = 0.05\np = 2', "examples and classes: 0.15"),
+        ('kind = "squentropy"', "summed over them: 0.5"),
+        ('kind = "mdca"\nweight = 6.0', "summed over classes: 2"),
+        ('kind = "mmce"\nweight = 6.0', "no weight of the root"),
+    ],
+)
+def test_other_codes_coefficients(tmp_path, loss, told):
+    assert told in explained(tmp_path, f"{HEAD}[[loss]]\n{loss}\n").out
+
+
 def test_what_does_not_compare_is_warned_of(tmp_path):
     toml = HEAD.replace(
         "batch_size = 50",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from calibench.lab.study.own_code import CodeReader
+from calibench.lab.study.table_reader import TableReader
 from command_line import TINY, calibench, refused, study_file
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -159,3 +161,29 @@ def test_a_factory_must_return_a_network_and_a_loader_a_data_set(here):
     toml = toml.replace("width = 4", 'width = 4\ndataset = "wrong:Data"')
     told = refused(2, "plan", study_file(here, toml), "--allow-code")
     assert "returned a int. Return a calibench.lab.data" in told
+
+
+def test_the_file_that_defines_what_a_module_names_is_recorded(here):
+    (here / "front_door.py").write_text("from behind_it import make\n")
+    behind = here / "behind_it.py"
+    digests = []
+    for line in ("", "# Another loss, one day.\n"):
+        behind.write_text(
+            f"{line}from torch.nn.functional import cross_entropy\n"
+            "def make(): return lambda *batch: cross_entropy(*batch)\n"
+        )
+        reader = TableReader()
+        code = CodeReader(reader, is_allowed=True).found("loss", "front_door:make")
+        assert code is not None
+        digests.append(code.source)
+        for name in ("front_door", "behind_it"):
+            del sys.modules[name]
+    assert digests[0] != digests[1]
+
+
+def test_a_script_that_ends_the_process_is_refused(here):
+    (here / "ends_here.py").write_text("raise SystemExit(0)\n")
+    reader = TableReader()
+    assert CodeReader(reader, is_allowed=True).found("loss", "ends_here:make") is None
+    (problem,) = reader.problems
+    assert "cannot be imported (SystemExit: 0)" in str(problem)

@@ -308,6 +308,14 @@ def test_vgg16_and_resnet18_are_told_from_the_rest():
     found = {claim.name: claim.hypotheses for claim in published_claims(spec)}
     assert [each.contrast for each in found["C2"]] == ["difference"]
     assert [(each.side, each.bound) for each in found["C3"]] == [("below", 0.0)]
+    # What was not tested is not claimed.
+    said = {claim.name: claim.statement for claim in published_claims(spec)}
+    assert "VGG16 is left out" in said["C2"]
+    assert "exception, ResNet18, is not in the study" in said["C3"]
+    spec["models"] = list(MODELS)
+    said = {claim.name: claim.statement for claim in published_claims(spec)}
+    assert "on VGG16 its ECE changes" in said["C2"]
+    assert said["C3"].endswith("except on ResNet18.")
 
 
 def test_what_was_not_kept_is_said(tmp_path):

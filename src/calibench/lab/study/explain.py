@@ -1,5 +1,6 @@
 """What the coefficients of a study ask for: what `calibench explain` prints."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -90,7 +91,7 @@ def explained(study: StudySpec, num_classes: int) -> Explanation:
         num_classes=num_classes,
         losses=losses,
         warnings=(
-            *_of_targets(losses, num_classes),
+            *_of_targets(losses, study.losses, num_classes),
             *_of_forms(study.losses),
             *_of_recipe(study.train),
         ),
@@ -154,21 +155,28 @@ def _of_target(target: float | None) -> list[str]:
     return []
 
 
-def _of_targets(losses: Sequence[ExplainedLoss], num_classes: int) -> list[str]:
+def _of_targets(
+    losses: Sequence[ExplainedLoss], named: Sequence[NamedLoss], num_classes: int
+) -> list[str]:
     regularized = [
-        (each, each.target_confidence)
-        for each in losses
+        (each, each.target_confidence, its.loss)
+        for each, its in zip(losses, named, strict=True)
         if each.target_confidence is not None and each.target_confidence < 1
     ]
-    targets = [target for _, target in regularized]
+    targets = [target for _, target, _ in regularized]
     if not targets or max(targets) - min(targets) <= _SAME:
         return []
     by_target: dict[str, list[str]] = {}
-    for each, target in regularized:
+    for each, target, _ in regularized:
         by_target.setdefault(f"{target:.4f}", []).append(each.name)
     listed = "; ".join(f"{p}: {', '.join(names)}" for p, names in by_target.items())
-    kinds = dict.fromkeys(each.kind for each, _ in regularized if each.kind in LOSSES)
-    aims = "; ".join(_aimed(kind, min(targets), num_classes) for kind in kinds)
+    aims = "; ".join(
+        dict.fromkeys(
+            _aimed(each.kind, loss, min(targets), num_classes)
+            for each, _, loss in regularized
+            if each.kind in LOSSES
+        )
+    )
     return [
         f"these losses ask for different confidences ({listed}), so their coefficients "
         f"are not of equal strength. For {min(targets):.4g} of all: {aims}."
@@ -182,16 +190,20 @@ def _of_forms(losses: Sequence[NamedLoss]) -> list[str]:
     return ["focal loss is there full and detached: their gammas do not compare."]
 
 
-def _aimed(kind: str, target: float, num_classes: int) -> str:
+def _aimed(kind: str, own: Any, target: float, num_classes: int) -> str:  # noqa: ANN401 - a loss
+    # What the study chose beside the strength, it keeps: the p of a norm, say.
+    known = inspect.signature(type(own).for_target_confidence).parameters
+    kept = {name: getattr(own, name) for name in known if hasattr(own, name)}
     try:
-        loss: Any = LOSSES[kind].for_target_confidence(target, num_classes)
+        loss: Any = type(own).for_target_confidence(target, num_classes, **kept)
     except ParameterError as error:
         return f"{kind} not so ({str(error).removesuffix('.')})"
     set_ = [
-        f"{each.name} {getattr(loss, each.name):.4g}"
+        f"{each.name} {value:.4g}"
+        if isinstance(value, float)
+        else f"{each.name} {value}"
         for each in fields(loss)
-        if isinstance(getattr(loss, each.name), float)
-        and getattr(loss, each.name) != each.default
+        if (value := getattr(loss, each.name)) != each.default
     ]
     return f"{kind} with {', '.join(set_)}"
 

@@ -63,7 +63,10 @@ def _smoothed(eps: float, num_classes: int) -> list[str]:
 
 
 def _lp_norm(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
-    told = [f"norm of one example (Wang et al. 2021): {loss.alpha:.6g}"]
+    told = [
+        f"norm of one example (Wang et al. 2021): {loss.alpha:.6g}",
+        f"averaged over examples and classes: {loss.alpha * num_classes:.6g}",
+    ]
     if loss.p == 1:
         eps = loss.alpha * num_classes / (num_classes - 1)
         told.append(f"label smoothing of the same target, over all classes: {eps:.6g}")
@@ -115,6 +118,27 @@ def _acls(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
 def _logit_norm(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
     del num_classes
     return [f"the inverse, as a scale of unit logits: {1 / loss.tau:.6g}"]
+
+
+def _squentropy(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
+    return [
+        f"mean over the other classes (Hui et al. 2023, theirs 1): {loss.alpha:.6g}",
+        f"summed over them: {loss.alpha / (num_classes - 1):.6g}",
+    ]
+
+
+def _mmce(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
+    return [
+        *_of_batch(loss, num_classes),
+        "no weight of the root (Kumar et al. 2018 and their code) is the same loss",
+    ]
+
+
+def _mdca(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
+    return [
+        *_of_batch(loss, num_classes),
+        f"summed over classes: {loss.weight / num_classes:.6g}",
+    ]
 
 
 def _of_batch(loss: Any, num_classes: int) -> list[str]:  # noqa: ANN401 - a loss
@@ -190,7 +214,7 @@ FACTS: dict[str, LossFacts] = {
         formula="-ln p_y + alpha / (K - 1) sum over k != y of z_k^2",
         gradient="p - e + c z_k for k != y, c = 2 alpha / (K - 1)",
         link="eta = (p + c z) / (1 + c z)",
-        conventions=_none,
+        conventions=_squentropy,
     ),
     "flsd": LossFacts(
         formula="-(1 - p_y)^gamma(p_y) ln p_y",
@@ -220,14 +244,14 @@ FACTS: dict[str, LossFacts] = {
         formula="-ln p_y + weight MMCE^2 of the batch",
         gradient="p - e + weight dMMCE^2 / dz",
         link=f"{_PROPER} in the population, where the added term is 0",
-        conventions=_of_batch,
+        conventions=_mmce,
         is_of_batch=True,
     ),
     "mdca": LossFacts(
         formula="-ln p_y + weight MDCA of the batch",
         gradient="p - e + weight dMDCA / dz",
         link=f"{_PROPER} in the population, where the added term is 0",
-        conventions=_of_batch,
+        conventions=_mdca,
         is_of_batch=True,
     ),
     "soft_binned_ece": LossFacts(

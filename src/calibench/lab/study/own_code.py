@@ -26,7 +26,8 @@ class OwnCode:
 
     Attributes:
         reference: Where it is imported from.
-        source: The start of the SHA-256 of the module's file, and of no other file.
+        source: The start of the SHA-256 of the module's file, and of the file that
+            defines what it names where that is another; of no further file.
         made: The class or function itself, or what it made from the parameters.
         parameters: As the study file gives them.
     """
@@ -99,8 +100,9 @@ class CodeReader:
             made: Any = module
             for part in name.split("."):
                 made = getattr(made, part)
-            digest = _source_digest(module)
-        except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+            digest = _source_digest(module, _defining(made, module))
+        # A script that ends with sys.exit is no module, but must not end this.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything
             self.reader.add(
                 where,
                 f"{reference!r} cannot be imported ({type(error).__name__}: {error}). "
@@ -202,14 +204,24 @@ def model_factory(code: OwnCode) -> Callable[..., torch.nn.Module]:
     return build
 
 
+def _defining(made: object, module: ModuleType) -> ModuleType:
+    """Return the module that defines what another one only names."""
+    found = sys.modules.get(getattr(made, "__module__", None) or "", module)
+    # What is compiled has no source to record.
+    return found if (getattr(found, "__file__", "") or "").endswith(".py") else module
+
+
 # Once a module: what was imported does not change when its file is edited.
 @cache
-def _source_digest(module: ModuleType) -> str:
+def _source_digest(module: ModuleType, defining: ModuleType) -> str:
     path = inspect.getsourcefile(module)
     if path is None:
         msg = "it has no source file"
         raise ImportError(msg)
-    return sha256(Path(path).read_bytes()).hexdigest()[:16]
+    digest = sha256(Path(path).read_bytes())
+    if defining is not module:
+        digest.update(Path(str(defining.__file__)).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
