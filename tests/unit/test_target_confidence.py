@@ -431,3 +431,16 @@ def test_focal_is_under_confident_where_labels_are_uncertain(detached, expected)
 def test_known_targets_for_ten_classes(loss, expected):
     found = loss.target_confidence(num_classes=10)
     assert found == pytest.approx(expected, abs=6e-4)
+
+
+def test_acls_without_a_penalty_on_the_top_drifts_to_its_target():
+    loss = ACLS.for_target_confidence(0.8, 4, top=0.0, others=0.3)
+    assert loss.target_confidence(4) == pytest.approx(0.8, rel=1e-12)
+    logits = torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    # All logits rise at every step; the gap between them settles.
+    for _ in range(300):
+        logits.requires_grad_()
+        (grad,) = torch.autograd.grad(loss(logits, torch.tensor([0])), logits)
+        logits = (logits - grad).detach()
+    assert logits.min() > 10
+    assert logits.softmax(1)[0, 0].item() == pytest.approx(0.8, rel=1e-9)

@@ -66,8 +66,9 @@ class ACLS:
     def target_confidence(self, num_classes: int) -> float:
         """Return p(d) with 1 - p(d) = 2 others max(0, d - margin), by bisection.
 
-        d is the label's logit less any other and p(d) = 1 / (1 + (K - 1) e^-d). `top`
-        moves all logits and not d.
+        d is the label's logit less any other and p(d) = 1 / (1 + (K - 1) e^-d). Any
+        `top` above 0 moves all logits and not d. With 0 nothing holds the label's
+        logit, all rise for ever, and d settles where K (1 - p(d)) stands for 1 - p(d).
 
         Raises:
             ParameterError: There are fewer than 2 classes.
@@ -78,10 +79,11 @@ class ACLS:
         num_classes = require_num_classes(num_classes)
         if self.others == 0:
             return 1.0
-        low, high = self.margin, self.margin + 1 / (2 * self.others)
+        pull = 1 if self.top else num_classes
+        low, high = self.margin, self.margin + pull / (2 * self.others)
         while low < (middle := (low + high) / 2) < high:
             smoothing = 2 * self.others * (middle - self.margin)
-            is_above = 1 - confidence_of_gap(middle, num_classes) < smoothing
+            is_above = pull * (1 - confidence_of_gap(middle, num_classes)) < smoothing
             low, high = (low, middle) if is_above else (middle, high)
         return confidence_of_gap(low, num_classes)
 
@@ -104,11 +106,12 @@ class ACLS:
         if target == 1:
             return replace(loss, top=0.0, others=0.0)
         gap = logit_gap(target, num_classes)
-        excess = (1 - target) / (2 * others) if others else math.inf
+        wanted = (1 - target) * (1 if loss.top else num_classes)
+        excess = wanted / (2 * others) if others else math.inf
         if excess > gap:
             msg = (
                 f"ACLS: others = {others:g} is too small to hold {num_classes} classes "
-                f"at a target of {target:g}. Take {(1 - target) / (2 * gap):g} or more."
+                f"at a target of {target:g}. Take {wanted / (2 * gap):g} or more."
             )
             raise ParameterError(msg)
         return replace(loss, margin=gap - excess)
