@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +20,7 @@ from calibench.lab.training.loop import sgd
 from calibench.lab.training.quickest import step_seconds
 from calibench.lab.training.step import new_step
 from calibench.models import num_multiply_adds
+from plain_loop import PlainLoop
 
 # A multiply-add is two operations; a step passes forward, and backward to activations
 # and to weights.
@@ -69,6 +71,23 @@ def step_flops(run: PreparedRun) -> float:
     _, height, width, channels = run.batches.images.pixels.shape
     per_image = num_multiply_adds(run.state.model, (channels, height, width))
     return FLOPS_OF_A_STEP * per_image * run.batches.batch_size
+
+
+def plain_epoch(run: PreparedRun, num_workers: int) -> float:
+    """Return seconds that a plain loop takes to train an epoch on the same device."""
+    model = deepcopy(run.state.model).to(memory_format=torch.contiguous_format)
+    train, measured = run.splits.train.examples, run.splits.test.examples
+    recipe = run.spec.train
+    torch.use_deterministic_algorithms(mode=False)
+    loop = PlainLoop(
+        model, recipe, run.batches, train, measured, num_workers=num_workers
+    )
+    loop.train(1)
+    started = time.perf_counter()
+    loop.train(2)
+    seconds = time.perf_counter() - started
+    make_repeatable(run.batches.images.labels.device)
+    return seconds
 
 
 def top_kernels(run: PreparedRun, steps: int, most: int = 12) -> list[dict[str, Any]]:

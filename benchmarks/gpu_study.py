@@ -10,6 +10,8 @@ there is in OUT/gpu_study.json, and as tables in OUT/gpu_study.md. Parts, by --p
 - steps: a training step eager, compiled, captured as a CUDA graph, and both; and with
   kernels that need not repeat themselves. The share of the floor is the counted
   operations (two for each multiply-add, three passes) over time and measured peak.
+- plain: an epoch of a plain loop (`plain_loop.py`) on the same device, in float32 as
+  torch has it there, with a loader process for each core.
 - profile: the kernels of an eager step, the longest first.
 - beside: images a second of several processes on the device. Start NVIDIA's
   multi-process service (`nvidia-cuda-mps-control -d`) or not, and say so by --label.
@@ -34,11 +36,19 @@ from calibench.lab.store import Store
 from calibench.lab.study.load import load_study
 from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.training.step import WAYS
-from gpu_parts import beside, peak_flops, prepared, step_flops, step_row, top_kernels
+from gpu_parts import (
+    beside,
+    peak_flops,
+    plain_epoch,
+    prepared,
+    step_flops,
+    step_row,
+    top_kernels,
+)
 from gpu_tables import tables
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("peak", "steps", "profile", "beside", "runs")
+PARTS = ("peak", "steps", "plain", "profile", "beside", "runs")
 TINY = """
 name = "tiny"
 models = ["vgg16"]
@@ -159,6 +169,14 @@ class Piece:
                     row["precision"] = run.spec.train.precision
                     row["floor_flops"] = step_flops(run)
                     self.keep(row, "steps", model, key)
+
+    def plain(self) -> None:
+        """Measure a plain loop."""
+        for model in self.models:
+            if self.missing("plain", model):
+                run = prepared(self.study, model, self.conditions)
+                cores = 0 if self.options.tiny else len(os.sched_getaffinity(0))
+                self.keep(plain_epoch(run, cores), "plain", model)
 
     def profile(self) -> None:
         """Find out on what steps spend their time."""

@@ -6,7 +6,8 @@ from typing import Any
 
 def tables(found: dict[str, Any]) -> str:
     """Return what has been measured so far; what has not is not mentioned."""
-    parts = [_machine(found), _steps(found), _profile(found), _beside(found)]
+    parts = [_machine(found), _steps(found), _plain(found), _profile(found)]
+    parts += [_beside(found)]
     return "\n".join([*parts, _runs(found)])
 
 
@@ -39,6 +40,17 @@ def _steps(found: dict[str, Any]) -> str:
                 ]
             )
     heads = ["", "step", "ms", "images/s", "s an epoch", "x eager", "of the peak"]
+    return _table(heads, rows)
+
+
+def _plain(found: dict[str, Any]) -> str:
+    rows = []
+    for model, seconds in found.get("plain", {}).items():
+        steps = found.get("steps", {}).get(model, {})
+        for name, row in steps.items():
+            ratio = f"{seconds / row['epoch_s']:.2f}"
+            rows.append([model, name, f"{seconds:.3g}", f"{row['epoch_s']:.3g}", ratio])
+    heads = ["", "step", "plain loop, s an epoch", "calibench, s", "ratio"]
     return _table(heads, rows)
 
 

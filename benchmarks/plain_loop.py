@@ -75,6 +75,7 @@ class PlainLoop:
         num_workers: int,
     ) -> None:
         self.model, self.recipe, self.batches = model, recipe, batches
+        self.device = batches.images.labels.device
         self.criterion = nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(
             model.parameters(),
@@ -102,9 +103,10 @@ class PlainLoop:
         self.model.train()
         self.order.epoch = epoch
         total_loss, correct, total = 0.0, 0, 0
-        for step, (inputs, labels) in enumerate(self.train_loader):
+        for step, batch in enumerate(self.train_loader):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.rate(epoch, step, self.batches.per_epoch)
+            inputs, labels = (part.to(self.device) for part in batch)
             self.optimizer.zero_grad()
             outputs = self.model(inputs)
             loss = self.criterion(outputs, labels)
@@ -120,7 +122,8 @@ class PlainLoop:
         """Return the accuracy on what is held out; nothing else is computed of it."""
         self.model.eval()
         total_loss, correct, total = 0.0, 0, 0
-        for inputs, labels in self.test_loader:
+        for batch in self.test_loader:
+            inputs, labels = (part.to(self.device) for part in batch)
             outputs = self.model(inputs)
             total_loss += self.criterion(outputs, labels).item()
             correct += outputs.argmax(dim=1).eq(labels).sum().item()
@@ -134,8 +137,8 @@ class PlainLoop:
         return PlainImages(
             images=np.ascontiguousarray(examples.images.transpose(0, 2, 3, 1)),
             labels=examples.labels,
-            mean=(like.mean / 255)[:, None, None],
-            deviation=(like.deviation / 255)[:, None, None],
+            mean=(like.mean.cpu() / 255)[:, None, None],
+            deviation=(like.deviation.cpu() / 255)[:, None, None],
             crop_padding=crop_padding,
             flip=flip,
         )

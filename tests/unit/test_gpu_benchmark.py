@@ -36,6 +36,7 @@ def test_it_measures_every_part_once(gpu_study, monkeypatch, tmp_path, capsys):
         # Two operations a multiply-add, three passes, 50 images.
         assert row["floor_flops"] == 6 * 50 * multiply_adds()
         assert 0 < row["flops_per_s"] < found["peak"]["float32"] * 2
+    assert found["plain"]["vgg16"] > 0
     (kernels,) = found["profile"].values()
     assert any("conv" in row["kernel"] for row in kernels)
     assert 0.3 < sum(row["share"] for row in kernels) <= 1
