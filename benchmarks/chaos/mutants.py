@@ -72,7 +72,7 @@ MUTANTS = [
         "left[len(left) :]",
         _STORE,
     ),
-    Mutant(_LAB + "files.py", "        if is_new:\n", "        if False:\n", _CRASHES),
+    Mutant(_LAB + "files.py", "        if is_new:\n", "        if False:\n", _STORE),
     Mutant("lab/durable.py", "            os.fsync(file.fileno())\n", "", _DURABLE),
     Mutant("lab/durable.py", "    sync_folder(path.parent)\n\n\n@", "\n\n@", _DURABLE),
     Mutant("lab/durable.py", "unfinished.replace(path)", "shutil = path", _DURABLE),

@@ -59,6 +59,14 @@ def test_lines_are_appended(tmp_path):
     assert (tmp_path / "log").read_text() == "a\nb\n"
 
 
+def test_the_name_of_a_new_file_is_put_on_disk_once(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    for line in ("a", "b"):
+        append_line(tmp_path / "log", line)
+    assert synced == [tmp_path]
+
+
 @pytest.mark.parametrize("failing", ["fsync", "write"])
 def test_a_line_that_may_not_be_on_disk_is_taken_back(tmp_path, monkeypatch, failing):
     """After a failed fsync the system may forget what it had not written."""
