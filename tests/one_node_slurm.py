@@ -87,11 +87,13 @@ def one_node_slurm(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
         for command in commands(folder, config):
             daemons.enter_context(daemon(command, folder, environment))
         wait_until_idle(folder, environment)
-        yield environment
-        # Daemons that stop leave jobs running.
-        cancel = ["scancel", "--user=root"]
-        subprocess.run(cancel, env=environment, check=False, timeout=30)
-        wait_until_idle(folder, environment)
+        try:
+            yield environment
+        finally:
+            # Daemons that stop leave jobs running.
+            cancel = ["scancel", "--user=root"]
+            subprocess.run(cancel, env=environment, check=False, timeout=30)
+            wait_until_idle(folder, environment)
 
 
 def commands(folder: Path, config: Path) -> Iterator[list[str]]:

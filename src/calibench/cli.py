@@ -128,6 +128,10 @@ def run(
     gpus_per_run: Annotated[
         float | None, typer.Option(help="With --on ray: part of a GPU for each run.")
     ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of sbatch, as KEY=VALUE; may be repeated."),
+    ] = None,
     device: Device = "auto",
     step: Annotated[
         str,
@@ -165,6 +169,7 @@ def run(
                 "workers": workers,
                 "ray_address": ray_address,
                 "gpus_per_run": gpus_per_run,
+                "slurm": tuple(slurm or ()),
             },
             {
                 "data": data_dir(data),

@@ -9,6 +9,8 @@ from calibench.lab import ray_engine
 from calibench.lab.study.events import RunEngine
 from calibench.lab.study.local_runs import LocalRuns
 from calibench.lab.study.ray_runs import RayRuns
+from calibench.lab.study.slurm_queue import SlurmQueue, has_gpu, sbatch_options
+from calibench.lab.study.slurm_runs import SlurmRuns
 from calibench.options import whole_number
 from calibench.validation import member
 
@@ -25,6 +27,7 @@ class Placement:
         workers: Runs at a time.
         ray_address: Of a Ray cluster that runs already.
         gpus_per_run: What a run on a GPU of a Ray cluster takes of one.
+        slurm: Options of sbatch for every job, each as "key=value" or "key".
 
     Raises:
         ParameterError: There is no such engine, or it has no such option.
@@ -34,6 +37,7 @@ class Placement:
     workers: int | None = None
     ray_address: str | None = None
     gpus_per_run: float | None = None
+    slurm: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot run before anything has."""
@@ -43,6 +47,9 @@ class Placement:
             raise ParameterError(msg)
         if self.gpus_per_run is not None:
             self._check_gpus(self.gpus_per_run)
+        if self.slurm and self.on != "slurm":
+            msg = "--slurm needs --on slurm. Give both, or neither."
+            raise ParameterError(msg)
         if self.workers is not None:
             whole_number(self.workers, "workers", 1)
 
@@ -54,9 +61,9 @@ class Placement:
             ResourceError: It does not answer.
         """
         if self.on == "slurm":
-            msg = "runs --on slurm are not there yet. Use --on local or --on ray."
-            raise ParameterError(msg)
-        if self.on == "ray":
+            options = sbatch_options(self.slurm)
+            yield SlurmRuns(SlurmQueue(options), self.workers, has_gpu(options))
+        elif self.on == "ray":
             with ray_engine.cluster(self.workers, self.ray_address):
                 yield RayRuns(self.workers, self.gpus_per_run or 1.0)
         else:
