@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from calibench.lab.study.slurm_notes import Notes
 from command_line import TINY, calibench, results, study_file
 from one_node_slurm import hindrance, one_node_slurm
 from pages import blocks, text
@@ -18,7 +19,7 @@ pytestmark = [
 ]
 
 # Some seconds a run, so that there is time to interrupt one.
-STUDY = TINY.replace("epochs = 3", "epochs = 8").replace("260", "1200")
+STUDY = TINY.replace("epochs = 3", "epochs = 12").replace("260", "2500")
 DEADLINE = 240
 
 
@@ -58,6 +59,7 @@ def slurm(tmp_path_factory):
             assert done.returncode == 0, done.stderr
             return done.stdout.strip()
 
+        shell.environment = environment
         yield shell
 
 
@@ -80,6 +82,38 @@ def array(study, slurm, tmp_path):
         return slurm(*command, cwd=tmp_path)
 
     return submit
+
+
+@pytest.fixture
+def drive(study, slurm, tmp_path):
+    """Start `calibench run --on slurm`, the driver, in a process of its own."""
+    pytest.importorskip("submitit")
+    drivers = []
+
+    def start():
+        command = [sys.executable, "-m", "calibench", "run", study, "--on", "slurm"]
+        command += ["--store", tmp_path / "store", "--slurm", "partition=free"]
+        driver = subprocess.Popen(
+            command, env=slurm.environment, stderr=subprocess.PIPE, text=True
+        )
+        drivers.append(driver)
+        return driver
+
+    yield start
+    for driver in drivers:
+        driver.kill()
+        driver.communicate()
+
+
+def job_of(store):
+    """Return the one array that was ever submitted for a store."""
+    (submission,) = Notes(store / "slurm" / "jobs.json").read()
+    assert len(submission.tasks) == 2
+    return submission.job
+
+
+def runs_of(files):
+    return {name: content for name, content in files.items() if name[:5] == "runs/"}
 
 
 def states(slurm, job):
@@ -131,7 +165,7 @@ def test_a_preempted_array_goes_on_and_ends_in_the_same_bytes(
     wait_for_epochs(tmp_path / "store", 2)
     slurm("sbatch", "--partition=urgent", "-n2", "-o/dev/null", "--wrap=sleep 1")
     wait_until(lambda: restarts(slurm, f"{job}_1") == restarts(slurm, f"{job}_2") == 1)
-    assert max(epochs_of(tmp_path / "store").values()) < 8, "they were cut short"
+    assert max(epochs_of(tmp_path / "store").values()) < 12, "they were cut short"
     for task in (1, 2):
         start_again(slurm, f"{job}_{task}")
     wait_for_end(slurm, job, tmp_path)
@@ -157,6 +191,61 @@ def test_a_cancelled_array_stays_away_until_it_is_submitted_again(
     wait_for_epochs(tmp_path / "store", 1)
     slurm("scancel", job)
     wait_until(lambda: set(states(slurm, job).values()) == {"CANCELLED"})
-    assert max(epochs_of(tmp_path / "store").values()) < 8, "they were cut short"
+    assert max(epochs_of(tmp_path / "store").values()) < 12, "they were cut short"
     wait_for_end(slurm, array(), tmp_path)
     assert results(tmp_path / "store") == serial
+
+
+def test_preempted_while_their_driver_is_dead_jobs_end_in_the_same_bytes(
+    drive, slurm, serial, tmp_path
+):
+    store = tmp_path / "store"
+    driver = drive()
+    wait_for_epochs(store, 1)
+    driver.kill()
+    job = job_of(store)
+    slurm("sbatch", "--partition=urgent", "-n2", "-o/dev/null", "--wrap=sleep 1")
+    wait_until(lambda: restarts(slurm, f"{job}_0") == restarts(slurm, f"{job}_1") == 1)
+    assert max(epochs_of(store).values()) < 12, "they were cut short"
+    again = drive()
+    for task in (0, 1):
+        start_again(slurm, f"{job}_{task}")
+    assert again.wait(timeout=DEADLINE) == 0, again.stderr.read()
+    assert job_of(store) == job, "no run was submitted twice"
+    assert runs_of(results(store)) == runs_of(serial)
+
+
+def test_a_job_near_its_time_limit_puts_itself_back_and_outlives_its_driver(
+    drive, slurm, serial, tmp_path
+):
+    store = tmp_path / "store"
+    driver = drive()
+    wait_for_epochs(store, 1)
+    job = job_of(store)
+    # What --signal sends when the end is near.
+    slurm("scancel", "--signal=USR2", f"{job}_0")
+    wait_until(lambda: restarts(slurm, f"{job}_0") == 1)
+    driver.terminate()
+    assert driver.wait(timeout=10) == 75
+    assert f"scancel {job}_0 ends it" in driver.stderr.read()
+    start_again(slurm, f"{job}_0")
+    again = drive()
+    assert again.wait(timeout=DEADLINE) == 0, again.stderr.read()
+    assert job_of(store) == job, "no run was submitted twice"
+    assert runs_of(results(store)) == runs_of(serial)
+
+
+def test_cancelled_jobs_end_their_driver_and_the_next_submits_anew(
+    drive, slurm, serial, tmp_path
+):
+    store = tmp_path / "store"
+    driver = drive()
+    wait_for_epochs(store, 1)
+    job = job_of(store)
+    slurm("scancel", job)
+    assert driver.wait(timeout=60) == 75, driver.stderr.read()
+    assert max(epochs_of(store).values()) < 12, "they were cut short"
+    again = drive()
+    assert again.wait(timeout=DEADLINE) == 0, again.stderr.read()
+    assert job_of(store) != job
+    assert runs_of(results(store)) == runs_of(serial)

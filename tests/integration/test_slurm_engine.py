@@ -117,8 +117,8 @@ def kinds(events):
     return [(event.kind, event.epoch or event.outcome) for event in events]
 
 
-def without_jobs(store):
-    return {k: v for k, v in results(store.path).items() if not k.startswith("slurm/")}
+def runs_of(path):
+    return {k: v for k, v in results(path).items() if k.startswith("runs/")}
 
 
 def test_jobs_end_in_the_bytes_of_local_runs(empty, conditions, tiny_store):
@@ -131,7 +131,7 @@ def test_jobs_end_in_the_bytes_of_local_runs(empty, conditions, tiny_store):
             *(("epoch", epoch) for epoch in (1, 2, 3)),
             ("ended", "finished"),
         ]
-    assert without_jobs(empty) == results(tiny_store)
+    assert runs_of(empty.path) == runs_of(tiny_store)
     (noted,) = Notes(empty.path / "slurm" / "jobs.json").read()
     assert [len(runs) for runs in noted.tasks] == [1, 1]
     assert launched(queue, empty, conditions) == [], "nothing is left to do"
@@ -158,7 +158,7 @@ def test_a_driver_leaves_its_jobs_and_the_next_follows_them(
     launched(queue, empty, conditions)
     queue.wait()
     assert len(queue.jobs) == 2, "no run was submitted twice"
-    assert without_jobs(empty) == results(tiny_store)
+    assert runs_of(empty.path) == runs_of(tiny_store)
 
 
 def test_a_driver_that_dies_before_it_has_the_id_finds_its_jobs_by_name(
@@ -210,7 +210,7 @@ def test_a_job_that_came_further_is_submitted_again(empty, conditions, tiny_stor
     queue = ScriptedQueue(one_epoch, finishes, finishes)
     events = launched(queue, empty, conditions)
     assert len(queue.tasks) == 3
-    assert without_jobs(empty) == results(tiny_store)
+    assert runs_of(empty.path) == runs_of(tiny_store)
     first = empty.runs()[0].run_id
     assert kinds(e for e in events if e.run_id == first) == [
         ("started", ""),

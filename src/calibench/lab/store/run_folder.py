@@ -154,9 +154,15 @@ class RunFolder:
             if old.name != folder:
                 shutil.rmtree(old)
 
-    def rows(self, epoch: int) -> list[Row]:
-        """Return the metrics of a committed epoch."""
-        return self._rows(lambda name: name.endswith(f"/epoch-{epoch:04d}.jsonl"))
+    def rows(self, epoch: int, history: History | None = None) -> list[Row]:
+        """Return the metrics of a committed epoch.
+
+        Args:
+            epoch: Which.
+            history: The run's, where it was just read.
+        """
+        name = f"/epoch-{epoch:04d}.jsonl"
+        return self._rows(lambda each: each.endswith(name), history)
 
     def all_rows(self) -> list[Row]:
         """Return the metrics of every committed epoch, in order."""
@@ -242,8 +248,10 @@ class RunFolder:
             raise IntegrityError(msg)
         return read_checked(self.path / name, files[name])
 
-    def _rows(self, is_wanted: Callable[[str], bool]) -> list[Row]:
-        history = self.history()
+    def _rows(
+        self, is_wanted: Callable[[str], bool], known: History | None = None
+    ) -> list[Row]:
+        history = known or self.history()
         try:
             return self._rows_by(history, is_wanted)
         except IntegrityError:

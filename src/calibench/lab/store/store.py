@@ -15,7 +15,7 @@ from calibench.lab.store.lock import owned
 from calibench.lab.store.run_folder import RunFolder
 
 _FORMAT = 1
-_PATIENCE = 60.0  # seconds; a thousand processes may start at once
+_PATIENCE = 600.0  # seconds; one of many processes may be measuring (choices.py)
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 

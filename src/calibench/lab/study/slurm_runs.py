@@ -110,6 +110,7 @@ class _Jobs:
 
     def submit(self, run_ids: Sequence[str]) -> None:
         """Put runs into the queue, the first first."""
+        self._watch(run_ids)
         number = min(len(run_ids), _MOST_TASKS)
         groups: list[Runs] = [tuple(run_ids[i::number]) for i in range(number)]
         planned = Submission.planned(groups)
@@ -118,22 +119,24 @@ class _Jobs:
         job = self.engine.queue.submit(
             _folder(self.store), planned.name, tasks, self.engine.workers
         )
-        self.follow([self.notes.set_job(planned, job)], run_ids)
+        for task_id, runs in self.notes.set_job(planned, job).by_id():
+            self.left[task_id] = list(runs)
 
     def follow(self, submissions: Sequence[Submission], run_ids: Sequence[str]) -> None:
-        """Watch those of some runs that were submitted, each in one job."""
-        wanted = set(run_ids).difference(*self.left.values())
+        """Watch those of some runs that were submitted before, each in one job."""
         for submission in submissions:
             for task_id, runs in submission.by_id():
-                mine = [run_id for run_id in runs if run_id in wanted]
+                mine = [r for r in runs if r in run_ids and r not in self.watches]
+                self._watch(mine)
                 if mine:
                     self.left[task_id] = mine
-                for run_id in mine:
-                    # First: an epoch in between is then seen as new, or was seen.
-                    self.sizes[run_id] = self._size(run_id)
-                    watch = RunWatch.of(self.store, run_id)
-                    self.watches[run_id] = watch
-                    self.first_epochs[run_id] = watch.seen_epoch
+
+    def _watch(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            # The size first: an epoch in between is then seen as new, or was seen.
+            self.sizes[run_id] = self._size(run_id)
+            self.watches[run_id] = RunWatch.of(self.store, run_id)
+            self.first_epochs[run_id] = self.watches[run_id].seen_epoch
 
     def events(self, is_stopping: Callable[[], bool]) -> Iterator[Event]:
         """Yield what happens until every run has ended, or this process is to."""

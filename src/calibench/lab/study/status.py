@@ -19,7 +19,7 @@ def _row(folder: RunFolder, epochs: int) -> dict[str, Any]:
     history, measured = History(()), {}
     try:
         history = folder.history()
-        measured = _measured(folder, history.last_epoch)
+        measured = _measured(folder, history)
     except IntegrityError as error:
         damage = str(error)
     if history.is_over:
@@ -36,8 +36,8 @@ def _row(folder: RunFolder, epochs: int) -> dict[str, Any]:
     }
 
 
-def _measured(folder: RunFolder, epoch: int) -> dict[str, Any]:
-    """Return the metrics of the test split after an epoch; none before the first."""
-    rows = folder.rows(epoch) if epoch else []
+def _measured(folder: RunFolder, history: History) -> dict[str, Any]:
+    """Return the last metrics of the test split; none before the first epoch."""
+    rows = folder.rows(history.last_epoch, history) if history.epochs else []
     plain = [r for r in rows if r["split"] == "test" and r["calibrator"] == "none"]
     return plain[0] if plain else {}
