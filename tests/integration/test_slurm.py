@@ -226,7 +226,7 @@ def test_a_job_near_its_time_limit_puts_itself_back_and_outlives_its_driver(
     slurm("scancel", "--signal=USR2", f"{job}_0")
     wait_until(lambda: restarts(slurm, f"{job}_0") == 1)
     driver.terminate()
-    assert driver.wait(timeout=10) == 75
+    assert driver.wait(timeout=DEADLINE) == 75
     assert f"scancel {job}_0 ends it" in driver.stderr.read()
     start_again(slurm, f"{job}_0")
     again = drive()
@@ -243,7 +243,7 @@ def test_cancelled_jobs_end_their_driver_and_the_next_submits_anew(
     wait_for_epochs(store, 1)
     job = job_of(store)
     slurm("scancel", job)
-    assert driver.wait(timeout=60) == 75, driver.stderr.read()
+    assert driver.wait(timeout=DEADLINE) == 75, driver.stderr.read()
     assert max(epochs_of(store).values()) < 12, "they were cut short"
     again = drive()
     assert again.wait(timeout=DEADLINE) == 0, again.stderr.read()

@@ -8,9 +8,9 @@ from calibench.errors import LockedError, ParameterError, ResourceError
 from calibench.lab.data.sources import DatasetShape
 from calibench.lab.store import Store
 from calibench.lab.study import slurm_runs, slurm_task
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.load import load_study
 from calibench.lab.study.plan import planned
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.slurm_notes import Notes, Submission
 from calibench.lab.study.slurm_queue import sbatch_options
 from calibench.lab.study.slurm_runs import SlurmRuns

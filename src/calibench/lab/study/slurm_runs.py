@@ -10,8 +10,8 @@ import torch
 from calibench.errors import IntegrityError, ResourceError
 from calibench.lab.store import Store
 from calibench.lab.store.lock import owned
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.events import Event
-from calibench.lab.study.prepared_run import Conditions
 from calibench.lab.study.run_watch import RunWatch
 from calibench.lab.study.slurm_notes import Notes, Runs, Submission
 from calibench.lab.study.slurm_queue import Queue

@@ -11,7 +11,7 @@ from types import FrameType
 
 from calibench.errors import InterruptedRunError
 from calibench.lab.store import Store
-from calibench.lab.study.prepared_run import Conditions
+from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.stop_request import StopRequest
 from calibench.lab.study.work import work
 
