@@ -111,7 +111,6 @@ MUTANTS = [
         "tests/faults/test_corruption.py -k lost_records",
     ),
     Mutant(_LAB + "lock.py", "fcntl.LOCK_EX", "fcntl.LOCK_SH", _STORE),
-    Mutant(_LAB + "lock.py", "fcntl.LOCK_UN", "fcntl.LOCK_EX", _STORE),
     Mutant(_LAB + "history.py", "files |= record.get", "files = record.get", _STORE),
     Mutant(
         _LAB + "history.py",
