@@ -4,8 +4,8 @@
 
 Makes a store of finished runs in a temporary folder and prints a Markdown table of the
 median wall-clock and CPU seconds of `--rounds` interleaved rounds. The journals are
-real, every seal checked; the metrics files of all epochs are one file under many names,
-so that making the store does not take an hour. No logits are kept.
+real, every seal checked; the metrics files of a run are one file under many names, so
+that making the store does not take an hour. No logits are kept.
 """
 
 import argparse
@@ -60,8 +60,6 @@ def made(path: Path, runs: int, epochs: int) -> Store:
     names = [f"resnet18-cross_entropy-seed{k}-{k:08x}" for k in range(runs)]
     store = Store.prepared(path, {"name": "big", "spec": spec, "runs": names}, "")
     lines = "".join(canonical_json(row) + "\n" for row in ROWS).encode()
-    shared = path / "metrics.jsonl"
-    shared.write_bytes(lines)
     files = {"manifest.json": "0" * 64, "examples.parquet": "0" * 64}
     records = [{"event": "begin", "files": files}]
     for epoch in range(1, epochs + 1):
@@ -75,9 +73,11 @@ def made(path: Path, runs: int, epochs: int) -> Store:
     for folder in store.runs():
         (folder.path / "metrics").mkdir(parents=True)
         folder.journal.path.write_bytes(journal)
-        for epoch in range(1, epochs + 1):
-            name = folder.path / "metrics" / f"epoch-{epoch:04d}.jsonl"
-            name.hardlink_to(shared)
+        # A file has at most some ten thousand names.
+        shared = folder.path / "metrics" / "epoch-0001.jsonl"
+        shared.write_bytes(lines)
+        for epoch in range(2, epochs + 1):
+            shared.with_name(f"epoch-{epoch:04d}.jsonl").hardlink_to(shared)
     return store
 
 
