@@ -70,7 +70,7 @@ def main() -> None:
         "--models", nargs="*", default=["resnet18", "resnet50", "vgg16"]
     )
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--tolerance", type=float, default=0.1)
+    parser.add_argument("--tolerance", type=float, default=0.15)
     parser.add_argument("--share", type=float, help="of a grid's images")
     options = parser.parse_args()
     unknown = set(options.grids) - set(GRIDS)

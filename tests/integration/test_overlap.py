@@ -142,11 +142,11 @@ def test_a_commit_that_fails_stops_the_training_with_its_error(
     store = new_store(tmp_path / "store")
     write = run_folder.write_bytes
 
-    def full(path, content):
+    def full(path, content, **options):
         if path.name == "epoch-0002.pt":
             message = f"{path}: No space left on device."
             raise ResourceError(message)
-        return write(path, content)
+        return write(path, content, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(run_folder, "write_bytes", full)
