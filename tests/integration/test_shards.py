@@ -121,9 +121,10 @@ def test_many_processes_make_one_store_at_the_same_moment(tmp_path):
 def test_a_study_that_stands_in_its_store_is_not_written_again(tmp_path):
     study = {"name": "x", "spec": {}, "runs": []}
     Store.prepared(tmp_path / "s", study, "toml")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()}
+    files = [tmp_path / "s" / name for name in ("study.toml", "study.json")]
+    before = [path.stat().st_mtime_ns for path in files]
     Store.prepared(tmp_path / "s", study, "toml")
-    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "s").iterdir()}
+    assert before == [path.stat().st_mtime_ns for path in files]
     Store.prepared(tmp_path / "s", study | {"runs": ["r"]}, "toml")
     grown = json.loads(Path(tmp_path / "s" / "study.json").read_text())
     assert grown["runs"] == ["r"]
