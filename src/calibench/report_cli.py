@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
     from calibench.lab.report import WrittenReport
 
-_NO_IMAGES = (
-    "The images of the data set are not shown: {}. "
-    "With `calibench report STORE --data DIR` they are, where they are at hand."
-)
+_NO_IMAGES = "The images themselves are not shown: {}."
 
 
 def report(
@@ -105,12 +102,13 @@ def _test_images(store: Path, folder: Path) -> "np.ndarray | str":
     kind = about.pop("kind")
     begun = [run for run in found.runs() if run.history().has_begun]
     if kind not in DATASETS or not begun:
-        return _NO_IMAGES.format("its code is the study's own")
+        return _NO_IMAGES.format("the code that reads them is the study's own")
     try:
         dataset = DATASETS[kind](**about).load(folder)
     except (CalibenchError, OSError):
         # Without the reason: it names folders, and a page is the same everywhere.
-        return _NO_IMAGES.format("it is not at hand")
+        reason = "the data set was not there when this page was made (--data DIR)"
+        return _NO_IMAGES.format(reason)
     if dataset.digest != begun[0].manifest()["dataset"]["digest"]:
-        return _NO_IMAGES.format("the one at hand is not the one of the runs")
+        return _NO_IMAGES.format("the data set was not the one of the runs")
     return dataset.test.images
