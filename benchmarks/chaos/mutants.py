@@ -43,14 +43,17 @@ _JOURNAL = "tests/unit/test_journal.py"
 _DURABLE = "tests/unit/test_durable.py tests/unit/test_store_files.py"
 _CRASHES = "tests/faults/test_power_loss.py"
 _NAMED = "tests/integration/test_cli_integrity.py -k names_the_file"
-_LOSSES = "tests/properties/test_losses.py tests/unit/test_loss_edges.py"
+_LOSSES = (
+    "tests/properties/test_losses.py tests/unit/test_loss_edges.py "
+    "tests/properties/test_loss_oracle.py tests/properties/test_loss_gradients.py"
+)
 _BINS = "tests/unit/test_binning_edges.py tests/unit/test_binning_grid.py"
 _BATCHES = "tests/unit/test_batches.py"
 _STREAMS = "tests/unit/test_random_streams.py"
 _DOWNLOAD = "tests/integration/test_download.py"
 
 MUTANTS = [
-    Mutant(_LAB + "journal.py", 'and record["previous"] == previous', "", _JOURNAL),
+    Mutant(_LAB + "journal.py", 'record.get("previous") == previous', "True", _JOURNAL),
     Mutant(
         _LAB + "journal.py", 'record.get("seal") == digest(content)', "True", _JOURNAL
     ),

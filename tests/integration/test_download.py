@@ -76,8 +76,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(CONTENT)
 
     def wrong_part(self):
-        shown = f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"
-        self.answer(CONTENT, status=206, headers=[("Content-Range", shown)])
+        # As long as what was asked for, so that its length does not give it away.
+        start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        part = CONTENT[: len(CONTENT) - start]
+        shown = f"bytes 0-{len(part) - 1}/{len(CONTENT)}"
+        self.answer(part, status=206, headers=[("Content-Range", shown)])
 
     def wrong_bytes(self):
         self.answer(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))

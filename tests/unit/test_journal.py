@@ -23,6 +23,14 @@ def test_what_was_appended_is_read(journal):
     assert epochs(journal) == [1, 2, 3]
 
 
+def test_the_order_of_keys_changes_neither_line_nor_seal(tmp_path):
+    lines = []
+    for name, record in (("one", {"a": 1, "b": 2}), ("two", {"b": 2, "a": 1})):
+        Journal(tmp_path / name).append(record, [])
+        lines.append((tmp_path / name).read_bytes())
+    assert lines[0] == lines[1]
+
+
 def test_an_absent_journal_is_empty(tmp_path):
     assert Journal(tmp_path / "none").read() == []
 
