@@ -81,12 +81,12 @@ def test_a_failure_at_any_write_leaves_the_old_metrics_whole(
     before, done = folder.all_rows(), []
 
     def full_after(real):
-        def write(path, *content):
+        def write(path, *content, **how):
             if len(done) == writes:
                 message = f"{path}: No space left on device"
                 raise ResourceError(message)
             done.append(path)
-            return real(path, *content)
+            return real(path, *content, **how)
 
         return write
 

@@ -60,6 +60,8 @@ def shown_epochs(results: StudyResults, stops: Sequence[int]) -> list[int]:
     Few enough that all runs make at most 12,000 rows.
     """
     last = max(run.last_epoch for run in results.runs)
+    if last == 0:  # every run diverged in its first epoch
+        return []
     most = _MOST_ROWS // (len(CALIBRATORS) * max(len(results.runs), 1))
     every = -(-last // max(most, 1))
     return sorted({*range(every, last + 1, every), 1, last, *stops})
