@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ kind = "cross_entropy"
 kind = "focal"
 gamma = 2
 """
+
+
+def seconds_here(promised):
+    """What is promised for a machine with room, on one that other work may fill."""
+    return promised * max(1.0, os.getloadavg()[0] / os.cpu_count())
 
 
 @dataclass(frozen=True)

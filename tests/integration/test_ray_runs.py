@@ -19,7 +19,7 @@ from calibench.lab.study.conditions import Conditions
 from calibench.lab.study.launch import Placement
 from calibench.lab.study.run import StudyRequest, run_study
 from calibench.lab.study.run_process import process_context
-from command_line import TINY, results, study_file
+from command_line import TINY, results, seconds_here, study_file
 from command_line import calibench as command
 
 pytest.importorskip("ray", reason="Ray is not installed")
@@ -168,7 +168,7 @@ def test_killed_workers_and_a_killed_node_change_no_byte(
     assert code == 0
     assert len(done) == 3, events
     lost = [event.reason for event in events if event.kind == "lost"]
-    assert "its process was killed by signal 9" in lost[0]
+    assert any("its process was killed by signal 9" in each for each in lost), lost
     assert len(lost) >= 2, events
     assert {e.outcome for e in events if e.kind == "ended"} == {"finished"}
     assert results(store) == serial
@@ -214,7 +214,7 @@ def test_a_driver_that_is_stopped_or_killed_is_started_again(
     process.join()
     talk = (tmp_path / "log").read_text()
     assert process.exitcode == 75, talk
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < seconds_here(5)
     assert "Run the same command again" in talk
     assert "Traceback" not in talk
     assert all(row["state"] != "failed" for row in command_status(store))

@@ -14,7 +14,16 @@ import pytest
 from calibench import cli
 from calibench.lab.store import Store
 from calibench.lab.study import ranked_run, run_process
-from command_line import TINY, calibench, copied, refused, results, study_file, unfinish
+from command_line import (
+    TINY,
+    calibench,
+    copied,
+    refused,
+    results,
+    seconds_here,
+    study_file,
+    unfinish,
+)
 
 STUDY = (
     TINY.replace("epochs = 3", "epochs = 6")
@@ -94,14 +103,14 @@ def test_stopped_killed_and_left_alone_it_ends_in_the_same_bytes(
     process.terminate()
     process.join(DEADLINE)
     assert process.exitcode == 75, (tmp_path / "log").read_text()
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < seconds_here(5)
 
     process = running(study, store, epochs=2)
     killed = time.monotonic()
     os.kill(ranks_of(process)[-1], signal.SIGKILL)
     process.join(DEADLINE)
     assert process.exitcode == 1
-    assert time.monotonic() - killed < 10
+    assert time.monotonic() - killed < seconds_here(10)
     (folder,) = Store(store).runs()
     assert "of 2 was killed by signal 9; run again to resume." in folder.failure()
 

@@ -6,6 +6,7 @@
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const content = JSON.parse(await new Response(stream).text());
   const { models, losses, menu, stops, specs } = content;
+  if (!stops.length) return; // every run diverged before it was measured
 
   const rowsOf = (columns) => {
     const keys = Object.keys(columns);
