@@ -134,6 +134,7 @@ def test_a_grid_that_does_not_fit_its_runs_is_refused(tmp_path):
     store = write_store(tmp_path / "store", {})
     content = json.loads((store.path / "study.json").read_text())
     content["runs"].pop()
+    del content["seal"]  # as of a version that wrote none
     (store.path / "study.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="lists 3 runs for a grid of 4"):
         read_results(store.path)
