@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,11 @@ from calibench.lab.study.run_process import process_context
 from command_line import TINY, results, seconds_here, study_file
 from command_line import calibench as command
 
-pytest.importorskip("ray", reason="Ray is not installed")
-pytestmark = pytest.mark.slow
+# Not imported here: a driver imports this module before it knows of the cluster.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 
 EPOCHS = 8
 STUDY = TINY.replace("epochs = 3", f"epochs = {EPOCHS}").replace("260", "700")
@@ -174,9 +178,11 @@ def test_killed_workers_and_a_killed_node_change_no_byte(
     assert results(store) == serial
 
 
-def driver(study, store, address, log):
+def driver(study, store, address, log, environment):
     """Be `calibench run --on ray`, in a process of its own."""
     os.setsid()
+    # The server may be older than the cluster, whose token stands in a variable.
+    os.environ.update(environment)
     words = ["--on", "ray", "--ray-address", address, "--device", "cpu"]
     with Path(log).open("a") as sys_stderr:
         os.dup2(sys_stderr.fileno(), 2)
@@ -186,7 +192,8 @@ def driver(study, store, address, log):
 def started(study, store, address):
     """Start a driver from a server that has imported torch, and wait for an epoch."""
     process = process_context().Process(
-        target=driver, args=(study, store, address, store.with_name("log"))
+        target=driver,
+        args=(study, store, address, store.with_name("log"), dict(os.environ)),
     )
     process.start()
     before, deadline = count_epochs(store), time.monotonic() + DEADLINE

@@ -53,7 +53,7 @@ def recipe_sentences(results: StudyResults) -> list[str]:
     }
     models = model_list(results.models)
     return [
-        f"{models} at width {spec['width']} were trained on "
+        f"{models} at width {spec['width']}, trained on "
         f"{_spelled(results.dataset['name'])} "
         f"({len(results.dataset['class_names']):,} classes) with {_seeds(results)}.",
         f"Splits: {sizes['train'] or 0:,} training examples an epoch, "
