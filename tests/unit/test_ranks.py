@@ -252,6 +252,15 @@ def test_a_killed_rank_ends_the_group_with_a_reason():
         group().run(is_killed, (), lambda: False)
 
 
+def ends_without_a_word(is_stopping):
+    os._exit(3)
+
+
+def test_a_rank_that_ends_without_a_word_is_said_to():
+    with pytest.raises(RankError, match="without a word; run again"):
+        group().run(ends_without_a_word, (), lambda: False)
+
+
 def test_a_group_that_is_asked_to_stop_does():
     with pytest.raises(InterruptedRunError):
         group().run(waits_forever, (), lambda: True)

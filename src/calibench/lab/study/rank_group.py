@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -105,7 +106,8 @@ class _Rank:
         code = self.process.exitcode or 0
         self.signal = max(-code, 0)
         if code > 0 and self.error is None and self.answer.poll():
-            self.failed_at, self.error = self.answer.recv()
+            with suppress(EOFError):  # it ended without a word
+                self.failed_at, self.error = self.answer.recv()
         return code != 0
 
     def end(self) -> None:
