@@ -97,15 +97,18 @@ def test_the_page_fits_a_sheet_of_paper(opened):
 
 def test_every_static_figure_is_drawn_at_a_readable_size(opened):
     page, _, _ = opened
-    # As without scripts, where they stand in for those that can be moved.
-    page.evaluate("document.documentElement.classList.remove('live-page')")
+    # As without scripts, where they stand in for those that can be moved; in one go,
+    # as the script may be about to say that it is ready.
     sizes = page.evaluate(
-        """[...document.querySelectorAll(
-            '.panels > div > svg, .pair svg')].map(svg => {
-            const text = svg.querySelector('text').getBoundingClientRect();
-            const box = svg.getBoundingClientRect();
-            return [box.width, box.height, text.height];
-        })"""
+        """() => {
+            document.documentElement.classList.remove('live-page');
+            const all = document.querySelectorAll('.panels > div > svg, .pair svg');
+            return [...all].map(svg => {
+                const text = svg.querySelector('text').getBoundingClientRect();
+                const box = svg.getBoundingClientRect();
+                return [box.width, box.height, text.height];
+            });
+        }"""
     )
     assert len(sizes) > 20
     assert all(width > 120 and height > 60 for width, height, _ in sizes)
